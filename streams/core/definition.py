@@ -1,0 +1,277 @@
+"""What a rule file says, as typed, immutable values: the model between the YAML and the compiled rules.
+
+``rulefiles/`` builds these from YAML; ``ruleset.py`` compiles them. Two definitions that mean the same are
+equal whatever line they stand on: a `Mark` takes no part in comparison or in the definition's key.
+All durations are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where in a file something was said (lines and columns count from 1)."""
+
+    file: str = "<memory>"
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+NOWHERE = Mark()
+
+
+def _mark() -> Any:
+    return field(default=NOWHERE, compare=False, repr=False)
+
+
+class Operator(StrEnum):
+    """The tests that a matcher can make on one field."""
+
+    EQ = "eq"
+    NE = "ne"
+    IN = "in"
+    NOT_IN = "not_in"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    BETWEEN = "between"
+    CONTAINS = "contains"
+    STARTS_WITH = "starts_with"
+    ENDS_WITH = "ends_with"
+    GLOB = "glob"
+    MATCHES = "matches"
+    EXISTS = "exists"
+    CHANGED = "changed"
+    SAME_AS = "same_as"
+
+
+Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldTest:
+    """One test on one field. `field` is a full dotted path: ``page.path``, ``props.results``, ``context.device``.
+
+    A bare name in a rule file means ``props.NAME``; the loader has already written it out.
+    `value` is a scalar; a tuple of scalars for ``in``, ``not_in`` and ``between`` (low, high, both included);
+    a bool for ``exists`` and ``changed``; for ``same_as`` the text ``STEP.FIELD`` with FIELD written out.
+    """
+
+    field: str
+    operator: Operator
+    value: Scalar | tuple[Scalar, ...]
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """Which events are meant: any of `types` (names or globs; ``("*",)`` means every type) that pass all tests."""
+
+    types: tuple[str, ...]
+    where: tuple[FieldTest, ...] = ()
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Holds when every part holds."""
+
+    parts: tuple[Condition, ...]
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """Holds when at least one part holds."""
+
+    parts: tuple[Condition, ...]
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Holds when its part does not."""
+
+    part: Condition
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class EventAtHand:
+    """Holds while the event at hand matches, and for no longer."""
+
+    matcher: Matcher
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Holds while the number of matching events in the last `within_ms` (None: in the session) is in range.
+
+    ``seen: M`` is ``at_least=1``; ``never: M`` is ``at_most=0``; ``exactly: n`` is both bounds n.
+    """
+
+    matcher: Matcher
+    at_least: int | None = None
+    at_most: int | None = None
+    within_ms: int | None = None
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a sequence. `forbid` (a ``not:`` step before it) must not match between the step before and this."""
+
+    matcher: Matcher
+    name: str | None = None
+    within_ms: int | None = None
+    forbid: tuple[Matcher, ...] = ()
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Holds from the completion of the steps in this order until the first of them is `within_ms` old."""
+
+    steps: tuple[Step, ...]
+    within_ms: int | None = None
+    contiguity: Literal["relaxed", "strict"] = "relaxed"
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Holds from the moment at which `for_ms` (None: the rest of the session) passed after `after` without `matcher`."""
+
+    matcher: Matcher
+    after: Matcher
+    for_ms: int | None
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Holds once no event of any kind has come for `for_ms` (after `after` was seen, if given) until the next event."""
+
+    for_ms: int
+    after: Matcher | None = None
+    mark: Mark = _mark()
+
+
+class SessionField(StrEnum):
+    """What ``session: {FIELD: TEST}`` and ``{{ session.FIELD }}`` know; ``campaign.NAME`` besides."""
+
+    DURATION = "duration"  # ms from the first event to the latest
+    EVENTS = "events"
+    PAGE_VIEWS = "page_views"
+    ENTRY_PATH = "entry_path"
+    REFERRER_HOST = "referrer_host"
+    DEVICE = "device"
+    COUNTRY = "country"
+    LOCALE = "locale"
+    RETURNING = "returning"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTests:
+    """Holds while every test on the session's own fields holds. `FieldTest.field` is a SessionField or campaign.NAME."""
+
+    tests: tuple[FieldTest, ...]
+    mark: Mark = _mark()
+
+
+Condition = All | AnyOf | Not | EventAtHand | Count | Sequence | Missing | Idle | SessionTests
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Money: `fixed`, or the number found at `of` (a full dotted path) multiplied by `times`."""
+
+    fixed: float | None = None
+    of: str | None = None
+    times: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeDefinition:
+    """A declared result: a conversion with a value, or an anti-conversion with a cost."""
+
+    name: str
+    kind: Literal["conversion", "anti_conversion"]
+    when: Condition
+    amount: Amount
+    label: str = ""
+    mark: Mark = _mark()
+
+
+# Text in several languages: (language tag, template) pairs in the file's order; the first is the fallback.
+Text = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is offered: texts are templates with ``{{ event.* }}``, ``{{ session.* }}``, ``{{ steps.NAME.* }}``."""
+
+    placement: str
+    title: Text
+    body: Text = ()
+    action_label: Text = ()
+    action_href: str | None = None
+    expires_ms: int = 600_000
+    withdraw: Matcher | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often one visitor may get it. Both arms and the shadow mode count the same way."""
+
+    per_session: int | None = 1
+    per_visitor: int | None = None
+    per_visitor_within_ms: int | None = None
+    cooldown_ms: int | None = None
+    stop_after_dismissal: bool = True
+
+
+Mode = Literal["draft", "shadow", "live", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleDefinition:
+    """When a visitor seems headed for an anti-conversion, suggest something.
+
+    Exactly one of `prevents` and `promotes` names a declared outcome. `holdout` is a share, 0 to 1.
+    """
+
+    id: str
+    when: Condition
+    suggest: Content
+    prevents: str | None = None
+    promotes: str | None = None
+    title: str = ""
+    owner: str = ""
+    mode: Mode = "live"
+    limits: Limits = Limits()
+    priority: int = 50
+    holdout: float = 0.0
+    salt: str | None = None
+    restart_on_edit: bool = False
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Everything that ``rules/`` says. `global_holdout` is the share of visitors whom no rule ever treats."""
+
+    currency: str
+    outcomes: tuple[OutcomeDefinition, ...]
+    rules: tuple[RuleDefinition, ...] = ()
+    global_holdout: float = 0.0
+    global_salt: str = "avert"

@@ -1,0 +1,140 @@
+"""What leaves the engine: every effect of a step, as a value with a deterministic id. Times are ms since the epoch."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class EventResult(StrEnum):
+    """What became of one event; each accepted event gets exactly one. Label `result` of the events metric."""
+
+    APPLIED = "applied"
+    DUPLICATE = "duplicate"  # its id is in the visitor's ring of recent ids
+    REPLAYED = "replayed"  # at or below the offset in the state: applied before a crash
+    LATE = "late"  # older than max_lateness: counted for outcomes only
+    NO_CONSENT = "no_consent"  # counted and forgotten
+    DEAD_LETTER = "dead_letter"
+
+
+class Refusal(StrEnum):
+    """Why an event became a dead letter: the closed set."""
+
+    TOO_LARGE = "too_large"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    SCHEMA = "schema"  # a required field is missing, or a field has the wrong type
+    TOO_DEEP = "too_deep"
+    TOO_MANY_KEYS = "too_many_keys"
+    STRING_TOO_LONG = "string_too_long"
+    BAD_TYPE = "bad_type"  # the event type's name
+    NO_KEY = "no_key"  # a record without a key cannot be given to a visitor
+    KEY_MISMATCH = "key_mismatch"  # the record's key is not the event's visitor
+    ENGINE = "engine"  # the engine itself failed on it: a defect, kept for its author
+
+
+class Suppression(StrEnum):
+    """Why a firing did not become a suggestion: the closed set."""
+
+    NO_CONSENT = "no_consent"
+    OFF_SCHEDULE = "off_schedule"
+    LIMIT_SESSION = "limit_session"
+    LIMIT_VISITOR = "limit_visitor"
+    COOLDOWN = "cooldown"
+    DISMISSED = "dismissed"
+    OUTRANKED = "outranked"
+    TOO_MANY_LIVE = "too_many_live"
+    TEMPLATE_FIELD_MISSING = "template_field_missing"
+
+
+Arm = Literal["treated", "control"]
+DecisionKind = Literal["suggested", "control", "shadow", "suppressed"]
+WithdrawalReason = Literal["outcome", "withdraw", "dismissed", "no_consent"]
+
+
+class Decision(msgspec.Struct, frozen=True, omit_defaults=True, tag="decision", tag_field="record"):
+    """What one firing of a rule led to. `trigger` is the event's id, or ``@DEADLINE`` when a timer fired it."""
+
+    id: str
+    visitor: str
+    session: str
+    rule: str
+    version: str
+    at: int
+    kind: DecisionKind
+    arm: Arm
+    trigger: str
+    exposure: bool = False  # the first decision of this rule for this visitor
+    reason: Suppression | None = None
+    suggestion: str | None = None
+    prevents: str | None = None
+    promotes: str | None = None
+
+
+class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True, tag="suggestion", tag_field="record"):
+    """The content offered. Texts by language; `locale` is the visitor's, as far as it is known."""
+
+    id: str
+    visitor: str
+    session: str
+    rule: str
+    version: str
+    placement: str
+    priority: int
+    created: int
+    expires: int
+    title: dict[str, str]
+    body: dict[str, str] = {}
+    action_label: dict[str, str] = {}
+    action_href: str | None = None
+    locale: str | None = None
+
+
+class Withdrawal(msgspec.Struct, frozen=True, tag="withdrawal", tag_field="record"):
+    """A suggestion that must not be shown any more."""
+
+    suggestion: str
+    visitor: str
+    rule: str
+    at: int
+    reason: WithdrawalReason
+
+
+class CreditedExposure(msgspec.Struct, frozen=True, array_like=True):
+    """An exposure within whose attribution window an outcome fell: rule, version, arm, time of exposure."""
+
+    rule: str
+    version: str
+    arm: Arm
+    at: int
+
+
+class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome", tag_field="record"):
+    """An outcome happened. `amount` is a value or a cost in `currency`; None when its field was not there."""
+
+    id: str
+    visitor: str
+    session: str
+    outcome: str
+    kind: Literal["conversion", "anti_conversion"]
+    at: int
+    trigger: str
+    currency: str
+    amount: float | None = None
+    exposures: tuple[CreditedExposure, ...] = ()
+
+
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, tag="dead_letter", tag_field="record"):
+    """An event that could not be used: the original bytes (capped, scrubbed, as text), the reason, where it came from."""
+
+    reason: Refusal
+    detail: str
+    source: str  # "topic/partition@offset", or "http"
+    at: int
+    raw: str
+    truncated: bool = False
+
+
+Effect = Decision | Suggestion | Withdrawal | OutcomeRecord

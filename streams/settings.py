@@ -1,0 +1,104 @@
+"""The only reader of the environment: every setting, its unit and default, as one immutable value.
+
+A setting `redis_url` is read from ``AVERT_REDIS_URL``. Unknown ``AVERT_*`` names are an error, so that a
+typing mistake cannot silently leave a default in force.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from streams.errors import SettingsError
+
+PREFIX = "AVERT_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All settings. Durations carry their unit in the name."""
+
+    # --- where things are
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    rules_dir: Path = Path("rules")
+    app_id: str = "avert"  # Kafka consumer group, and prefix of the changelog's name
+    topic_prefix: str = ""  # put before every topic's name: many sites in one cluster
+    partitions: int = 8  # of every topic, when Avert creates them
+    replication_factor: int = 1
+
+    # --- sessions and time
+    session_timeout_ms: int = 30 * 60_000
+    max_lateness_ms: int = 10 * 60_000
+    attribution_window_ms: int = 24 * 3_600_000
+    clock_grace_ms: int = 500  # wall time moves a caught-up partition's clock only to now minus this
+    consent_default: Literal["granted", "denied"] = "granted"  # when an event says nothing of consent
+    allowed_link_hosts: tuple[str, ...] = ()
+    url_query_allowed: tuple[str, ...] = ("utm_source", "utm_medium", "utm_campaign")
+
+    # --- worker
+    poll_records_max: int = 4000
+    fetch_wait_ms: int = 100  # how long the broker may hold a fetch; 20 for the embedded broker
+    broker_session_timeout_s: float = 10.0
+    broker_heartbeat_s: float = 2.0
+    broker_rebalance_timeout_s: float = 12.0
+    commit_interval_s: float = 1.0
+    send_timeout_s: float = 30.0  # effects or changelog unacknowledged for this long end the process
+    redis_timeout_ms: int = 250  # one write of suggestions; the stream never waits longer
+    watchdog_s: float = 60.0  # lag without progress for this long ends the process
+    stop_timeout_s: float = 10.0
+    worker_http_port: int = 0  # /metrics /healthz /readyz on worker_http_host; 0: a free port
+    worker_http_host: str = "127.0.0.1"
+
+    # --- API
+    api_host: str = "127.0.0.1"
+    api_port: int = 8080
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 9464
+    keys_file: Path | None = None
+    visitor_ids: Literal["minted", "capability"] = "minted"
+    token_ttl_s: int = 3600
+    request_bytes_max: int = 1024 * 1024  # after decompression
+    request_events_max: int = 500
+    wait_ms_max: int = 1000
+    rate_per_key_per_s: int = 5000
+    rate_per_address_per_s: int = 2000
+    rate_per_visitor_per_s: int = 50
+
+    # --- logs
+    log_format: Literal["json", "console"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def topic(self, name: str) -> str:
+        """The full name of one of Avert's topics: ``clickstream``, ``decisions``, ..."""
+        return self.topic_prefix + name
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `environment` (default: the process's own). Raises SettingsError naming the variable."""
+    given = os.environ if environment is None else environment
+    fields = {field.name: field for field in msgspec.structs.fields(Settings)}
+    values: dict[str, object] = {}
+    for variable, text in given.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name not in fields:
+            raise SettingsError(f"{variable}: there is no such setting; see docs/operations.md")
+        values[name] = tuple(filter(None, text.split(","))) if name in _LISTS else text
+    try:
+        return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"a setting ({PREFIX}*) has the wrong form: {error}") from error
+
+
+_LISTS = {"allowed_link_hosts", "url_query_allowed"}
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path:
+        return Path(str(value))
+    raise NotImplementedError(kind)
