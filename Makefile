@@ -1,0 +1,53 @@
+# Every target does its own set-up, in .venv/ and .cache/ only.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.stamp
+DEMO_SECONDS ?=
+BROKER ?= embedded
+KAFKA_PORT ?= 9092
+
+.PHONY: setup demo test check bench kafka kafka-libs servers lock clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml requirements.lock
+	@echo "setting up $(VENV) ..."
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)  ## the whole thing on this machine; DEMO_SECONDS=20 ends by itself with one line of JSON
+	@$(VENV)/bin/avert demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+test: $(STAMP) servers  ## BROKER=kafka runs everything on Apache Kafka
+	@$(PYTHON) -m pytest --broker $(BROKER) $(TESTS)
+
+check: $(STAMP)
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(PYTHON) -m pytest tests/test_house.py
+
+bench: $(STAMP) servers
+	@for name in bench/*.py; do case $$name in */_*) ;; *) \
+	  $(PYTHON) -m bench.$$(basename $$name .py) || exit 1 ;; esac; done
+
+kafka: $(STAMP) kafka-libs  ## one Apache Kafka node on 127.0.0.1:$(KAFKA_PORT), in the foreground
+	@$(PYTHON) -m streams.embedded.kafka --port $(KAFKA_PORT)
+
+kafka-libs: $(STAMP)  ## Apache Kafka's jars from Maven Central into .cache/kafka/libs
+	@$(PYTHON) -m streams.embedded.kafka --fetch
+
+servers: $(STAMP)  ## what the tests need besides the wheels: Java with Apache Kafka's jars, Prometheus
+	@tests/support/servers.sh
+	@$(PYTHON) -m streams.embedded.kafka --fetch > /dev/null
+
+lock: pyproject.toml  ## exact versions with hashes of everything that pyproject.toml asks for
+	@python3 -m venv .cache/lock
+	@.cache/lock/bin/pip install --quiet --disable-pip-version-check uv
+	@.cache/lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+
+clean:
+	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache
