@@ -47,6 +47,7 @@ class Suppression(StrEnum):
     OUTRANKED = "outranked"
     TOO_MANY_LIVE = "too_many_live"
     TEMPLATE_FIELD_MISSING = "template_field_missing"
+    OUTCOME_HAPPENED = "outcome_happened"  # what the rule prevents happened in the same step: too late
 
 
 Arm = Literal["treated", "control"]

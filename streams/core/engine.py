@@ -1,13 +1,44 @@
-"""step() and tick(): the one place where the order of things is written."""
+"""step() and tick(): the one place where the order of things is written.
+
+Both are pure in what they see: same inputs, same outputs, to the byte. They consume the state that they are
+given: it is changed and returned, so nobody else may keep it.
+
+An event goes this way (`step`):
+
+1. An offset at or below the state's has been applied already.
+2. Consent: without it nothing is kept, and what was kept is forgotten.
+3. Timers due at or before `now` fire, each at its own deadline, in the order of time.
+4. A repeated id is a duplicate.
+5. An event older than `max_lateness` counts for outcomes only.
+6. The event's session: found or begun; its facts.
+7. What holds no more is noticed before the event is taken in, so that a later hold is a new edge.
+8. The event is fed to the conditions that listen to it, and to no others.
+9. Outcomes of the touched conditions; they withdraw the suggestions that meant to prevent them.
+10. Rules of the touched conditions: firings become decisions.
+11. The next deadline.
+
+A timer goes through 7 (for its own leaf), 9, 10 and 11.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import blake2b
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-from streams.core.effects import Effect, EventResult
-from streams.core.event import Event
-from streams.core.ruleset import Ruleset
-from streams.core.visitor import Visitor
+from streams.core.conditions import FRESH, Leaf
+from streams.core.decide import Moment, decide, withdraw
+from streams.core.effects import Effect, EventResult, OutcomeRecord
+from streams.core.event import Event, clamp_ts
+from streams.core.matcher import listens_to
+from streams.core.outcome import amount_of, credited
+from streams.core.ruleset import Outcome, Rule, Ruleset, Trigger, withdrawn_by
+from streams.core.suggestion import effect_id, history_matters_until
+from streams.core.visitor import NEVER, SESSIONS_MAX, Session, Visitor, history_of, id_hash, remember_id
+
+_NOTHING: set[int] = set()
+_DENIED = ("denied", "false", "no")
 
 
 class Position(NamedTuple):
@@ -20,10 +51,287 @@ class Position(NamedTuple):
 def step(
     state: Visitor | None, event: Event, position: Position, ruleset: Ruleset, now: int
 ) -> tuple[Visitor | None, EventResult, list[Effect]]:
-    """Apply one event to its visitor."""
-    raise NotImplementedError
+    """Apply one event to its visitor. `now` is the partition's clock, ms, not before the record's timestamp.
+
+    Returns the state to keep (None: keep nothing, forget what was kept), what became of the event, and the effects
+    in their order.
+    """
+    effects: list[Effect] = []
+    if state is not None and position.offset <= state.offset:  # 1
+        return state, EventResult.REPLAYED, effects
+    if not consents(event, ruleset.options.consent_default):  # 2
+        if state is not None:
+            withdraw(state, now, "no_consent", effects, lambda live: True)
+        return None, EventResult.NO_CONSENT, effects
+    if state is None:
+        state = Visitor(visitor=event.visitor)
+    elif state.due <= now:  # 3
+        _fire_due(state, ruleset, now, effects)
+    state.offset = position.offset
+    state.clock = max(state.clock, now)
+    hashed = id_hash(event.id)  # 4
+    if hashed in state.recent:
+        _reschedule(state, ruleset)
+        return state, EventResult.DUPLICATE, effects
+    remember_id(state, hashed)
+    ts = clamp_ts(event.ts, position.timestamp)
+    if now - ts > ruleset.options.max_lateness_ms:  # 5
+        _late(state, event, ts, ruleset, effects)
+        result = EventResult.LATE
+    else:
+        _apply(state, event, ts, ruleset, now, effects)
+        result = EventResult.APPLIED
+    _reschedule(state, ruleset)  # 11
+    return state, result, effects
 
 
 def tick(state: Visitor, ruleset: Ruleset, now: int) -> tuple[Visitor | None, list[Effect]]:
-    """Fire what is due at or before `now`."""
-    raise NotImplementedError
+    """Fire what is due at or before `now`. None: nothing in the state can matter any more, the row may go."""
+    effects: list[Effect] = []
+    _fire_due(state, ruleset, now, effects)
+    _reschedule(state, ruleset)
+    if not state.sessions and state.due <= now:
+        return None, effects
+    return state, effects
+
+
+def consents(event: Event, default: bool) -> bool:
+    """What the event says of the visitor's consent to personalization; `default` when it says nothing."""
+    given = event.context.get("consent")
+    if type(given) is dict:
+        given = given.get("personalization")
+    if given is None:
+        return default
+    return not (given is False or (type(given) is str and given.lower() in _DENIED))
+
+
+# --- an event ------------------------------------------------------------------------------------------------
+
+
+def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]) -> None:
+    if event.type == "suggestion_shown":
+        return  # the site's act, not the visitor's: it neither counts nor ends an idleness
+    session = _session_for(state, event, ts, ruleset, now, effects)  # 6
+    _note_facts(session, event, ts)
+    fed: list[tuple[Leaf, int]] = []
+    touched: set[Trigger] = set()
+    for leaf, mask, test, triggers in ruleset.listening(event.type):
+        if test is not None:
+            mask = test(event, session)  # noqa: PLW2901 - the constant stands in for a test's answer
+        if mask or leaf.takes_all:
+            fed.append((leaf, mask))
+            touched.update(triggers)
+    if session.holding and touched:
+        _release(session, touched, ts)  # 7
+    hits: set[int] = set()
+    for leaf, mask in fed:  # 8
+        if leaf.feed(session, mask, ts, event) & FRESH:
+            hits.add(leaf.key)
+    moment = Moment(state, session, event, event.id, ts, ruleset, effects)
+    if touched:
+        _judge(moment, touched, session.last, hits)  # 9, 10
+    if state.live:
+        _withdrawals(moment, event)
+
+
+def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
+    """A late event makes the outcomes that one event alone makes; the session it belonged to may be long gone."""
+    session = state.sessions[-1] if state.sessions else Session(id="", start=ts, last=ts)
+    moment = Moment(state, session, event, event.id, ts, ruleset, effects)
+    for outcome in ruleset.outcomes:
+        for matcher, predicate in outcome.direct:
+            if listens_to(matcher, event.type) and (predicate is None or predicate(event, session)):
+                _happen(moment, outcome)
+
+
+def _session_for(
+    state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]
+) -> Session:
+    timeout = ruleset.options.session_timeout_ms
+    explicit = event.session is not None
+    for session in state.sessions:
+        if session.explicit != explicit or (explicit and session.id != event.session):
+            continue
+        if session.start - timeout < ts < session.last + timeout:
+            return session
+    if len(state.sessions) >= SESSIONS_MAX:
+        oldest = min(state.sessions, key=lambda session: session.last)
+        _end_session(state, oldest, ruleset, now, effects)
+    name = event.session or blake2b(f"{state.visitor}\x1f{event.id}".encode(), digest_size=8).hexdigest()
+    session = Session(id=name, start=ts, last=ts, explicit=explicit, returning=state.visits > 0)
+    state.visits += 1
+    state.sessions.append(session)
+    return session
+
+
+def _note_facts(session: Session, event: Event, ts: int) -> None:
+    session.events += 1
+    session.last = max(session.last, ts)
+    page, context = event.page, event.context
+    if event.type == "page_view":
+        session.page_views += 1
+    if page and (ts <= session.start or session.entry_path is None):
+        path = page.get("path") or _part(page.get("url"), "path")
+        session.entry_path = path[:256] if isinstance(path, str) else session.entry_path
+        session.referrer_host = _part(page.get("referrer"), "hostname") or session.referrer_host
+    session.start = min(session.start, ts)
+    if context:
+        for name in ("device", "country", "locale"):
+            value = context.get(name)
+            if isinstance(value, str):
+                setattr(session, name, value[:64])
+        campaign = context.get("campaign")
+        if isinstance(campaign, dict) and not session.campaign:
+            session.campaign = {k[:32]: v[:64] for k, v in list(campaign.items())[:8] if isinstance(v, str)}
+
+
+def _part(url: object, part: str) -> str | None:
+    if not isinstance(url, str) or not url:
+        return None
+    try:
+        value = getattr(urlsplit(url), part)
+    except ValueError:  # a malformed host: the page was visited all the same
+        return None
+    return value if isinstance(value, str) else None
+
+
+def _release(session: Session, touched: Iterable[Trigger], ts: int) -> None:
+    """Notice, as of `ts`, which of the triggers that held have stopped to, before the event changes that."""
+    for trigger in touched:
+        if trigger.key in session.holding and not trigger.tree.holds(session, ts, _NOTHING):
+            session.holding.remove(trigger.key)
+
+
+def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> None:
+    """Which of the touched triggers fire: outcomes first, then rules."""
+    session = moment.session
+    rules: list[Rule] = []
+    happened: list[Outcome] = []
+    for trigger in sorted(touched, key=lambda trigger: trigger.index) if len(touched) > 1 else touched:
+        held = trigger.key in session.holding
+        holds = trigger.tree.holds(session, at, hits)
+        if holds and (not held or not trigger.tree.pulses.isdisjoint(hits)):
+            if isinstance(trigger, Rule):
+                rules.append(trigger)
+            else:
+                assert isinstance(trigger, Outcome)
+                happened.append(trigger)
+        steady = holds and (not trigger.tree.momentary or trigger.tree.holds(session, at, _NOTHING))
+        if steady and not held:
+            session.holding.append(trigger.key)
+        elif held and not steady:
+            session.holding.remove(trigger.key)
+    for outcome in happened:
+        _happen(moment, outcome)
+    if rules:
+        decide(moment, rules, frozenset(outcome.name for outcome in happened))
+
+
+def _happen(moment: Moment, outcome: Outcome) -> None:
+    state, session, name = moment.state, moment.session, outcome.name
+    moment.effects.append(
+        OutcomeRecord(
+            id=effect_id("outcome", state.visitor, name, session.id, moment.trigger), visitor=state.visitor,
+            session=session.id, outcome=name, kind=outcome.definition.kind, at=moment.at, trigger=moment.trigger,
+            currency=moment.ruleset.program.currency,
+            amount=amount_of(outcome.definition.amount, lambda path: moment.remembered(outcome, path)),
+            exposures=credited(state.exposures, moment.at, moment.ruleset.options.attribution_window_ms),
+        )
+    )
+    if state.live:
+        rules = moment.ruleset.by_rule_id
+        withdraw(
+            state, moment.at, "outcome", moment.effects,
+            lambda live: live.rule in rules and rules[live.rule].definition.prevents == name,
+        )
+
+
+def _withdrawals(moment: Moment, event: Event) -> None:
+    """What the visitor or the site withdraws: a dismissal, or a match of the rule's `withdraw`."""
+    state = moment.state
+    if event.type == "suggestion_dismissed":
+        dismissed = event.props.get("suggestion")
+        for live in state.live:
+            if live.id == dismissed:
+                history_of(state, live.rule).dismissed = moment.at
+        withdraw(state, moment.at, "dismissed", moment.effects, lambda live: live.id == dismissed)
+    rules = moment.ruleset.by_rule_id
+    withdraw(
+        state, moment.at, "withdraw", moment.effects,
+        lambda live: live.rule in rules and withdrawn_by(rules[live.rule], event, moment.session),
+    )
+
+
+# --- time ----------------------------------------------------------------------------------------------------
+
+
+def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect]) -> None:
+    """Fire every timer due at or before `now`, each as of its own deadline, earliest first."""
+    while True:
+        session = min(state.sessions, key=lambda session: session.due, default=None)
+        if session is None or session.due > now:
+            return
+        at = session.due
+        if session.last + ruleset.options.session_timeout_ms <= at:
+            _end_session(state, session, ruleset, at, effects)
+        else:
+            _wake(state, session, ruleset, at, effects, ending=False)
+            session.due = _session_due(session, ruleset)
+
+
+def _wake(
+    state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect], ending: bool
+) -> None:
+    hits: set[int] = set()
+    touched: set[Trigger] = set()
+    for leaf, triggers in ruleset.timed:
+        if ending or leaf.next_change(session) <= at:
+            change = leaf.wake(session, at, ending)
+            if change:
+                touched.update(triggers)
+                if change & FRESH:
+                    hits.add(leaf.key)
+    if touched:
+        _judge(Moment(state, session, None, f"@{at}", at, ruleset, effects), touched, at, hits)
+
+
+def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect]) -> None:
+    _wake(state, session, ruleset, at, effects, ending=True)
+    state.sessions.remove(session)
+
+
+def _session_due(session: Session, ruleset: Ruleset) -> int:
+    due = session.last + ruleset.options.session_timeout_ms
+    for leaf in ruleset.session_leaves:
+        change = leaf.next_change(session)
+        if change < due:
+            due = change
+    return due
+
+
+def _reschedule(state: Visitor, ruleset: Ruleset) -> None:
+    """Set the next moment at which there is something to do: a session's timer, or the row's own end."""
+    if state.sessions:
+        state.due = NEVER
+        for session in state.sessions:
+            session.due = due = _session_due(session, ruleset)
+            if due < state.due:
+                state.due = due
+        return
+    state.due = _matters_until(state, ruleset)
+
+
+def _matters_until(state: Visitor, ruleset: Ruleset) -> int:
+    """Until when something in a state without sessions can still change an answer."""
+    options = ruleset.options
+    # Late events of a known visitor must still find the ids that were seen.
+    until = state.clock + max(options.max_lateness_ms, ruleset.returning_memory_ms)
+    for exposure in state.exposures:
+        until = max(until, exposure.at + options.attribution_window_ms)
+    for live in state.live:
+        until = max(until, live.expires)
+    for name, history in state.history.items():
+        rule = ruleset.by_rule_id.get(name)
+        if rule is not None:
+            until = max(until, history_matters_until(rule.definition.limits, history))
+    return until

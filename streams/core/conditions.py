@@ -1,0 +1,308 @@
+"""The incremental conditions: one class each. Immutable definitions here, bounded state in the session.
+
+1. A condition is fed the events that its matchers accept (`mask`: a bit a matcher), and keeps its state in
+   ``session.states[key]``. Without state it has seen nothing.
+2. `holds(session, at)` is asked as of a moment of event time; windows are half open: exactly D apart is outside.
+3. `next_change` is the next moment at which `holds` may change with no event; `wake` is called at that moment.
+4. The state is a function of the set of events seen, not of their order, up to the stated bounds.
+5. `feed` and `wake` return CHANGED bits; FRESH says that a new match was completed: a new edge for its rule even
+   if the match before still holds.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable
+from typing import Any
+
+from streams.core.event import MISSING, Event, field_value
+from streams.core.matcher import ValueTest, memorable, same_value
+from streams.core.visitor import NEVER, Session
+
+SAME = 0
+CHANGED = 1
+FRESH = 2
+
+MARKS_MAX = 24  # events that one sequence remembers; more start events than this within a window are noise
+ANCHORS_MAX = 8  # open absences of one `missing`
+COUNT_MAX = 256  # the largest n of `at_least: n`: a times list of 256 is 2.3 KiB
+
+
+class Leaf:
+    """One condition that looks at events or time itself; shared by all rules that say the same."""
+
+    __slots__ = ("key",)
+    pulse = False  # holds only in the step at which it was fed
+    takes_all = False  # is fed every event that it listens to, also with an empty mask
+
+    def __init__(self, key: int) -> None:
+        self.key = key
+
+    def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
+        """Take in one event of time `ts` that the matchers in `mask` accept."""
+        raise NotImplementedError
+
+    def holds(self, session: Session, at: int) -> bool:
+        """Whether the condition holds as of `at`."""
+        raise NotImplementedError
+
+    def next_change(self, session: Session) -> int:
+        """The next moment, ms, at which `holds` may change with no event; NEVER if there is none."""
+        return NEVER
+
+    def wake(self, session: Session, at: int, ending: bool) -> int:
+        """It is `at`, a moment that `next_change` named, or the session's end (`ending`)."""
+        return SAME
+
+    def bound(self) -> int:
+        """The most items that the state can have."""
+        return 0
+
+    def value(self, session: Session, at: int) -> Any:
+        """The condition's value now, for people who ask why."""
+        return self.holds(session, at)
+
+
+class EventLeaf(Leaf):
+    """The event at hand matches. Stateless: the engine knows which leaves were fed in this step."""
+
+    __slots__ = ()
+    pulse = True
+
+    def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
+        return FRESH
+
+    def holds(self, session: Session, at: int) -> bool:
+        return False  # outside the step that fed it
+
+
+class CountLeaf(Leaf):
+    """How many matching events lie in the window. State with a window: the last `keep` times; without: ``[n]``.
+
+    `keep` is one more than the upper bound asked about, or the lower bound: more times than that cannot change
+    the answer.
+    """
+
+    __slots__ = ("at_least", "at_most", "keep", "within")
+
+    def __init__(self, key: int, at_least: int | None, at_most: int | None, within: int | None) -> None:
+        super().__init__(key)
+        self.at_least = at_least or 0
+        self.at_most = at_most
+        self.within = within
+        self.keep = max(self.at_least, 0 if at_most is None else at_most + 1, 1)
+
+    def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
+        state = session.states.get(self.key)
+        if self.within is None:
+            if state is None:
+                session.states[self.key] = [1]
+            elif state[0] >= self.keep:
+                return SAME
+            else:
+                state[0] += 1
+            return CHANGED
+        if state is None:
+            session.states[self.key] = [ts]
+            return CHANGED
+        if ts >= state[-1]:
+            state.append(ts)
+        else:
+            insort(state, ts)
+        if len(state) > self.keep:
+            del state[0]
+        return CHANGED
+
+    def count(self, session: Session, at: int) -> int:
+        """Matching events as of `at`; counts no further than `keep`."""
+        state = session.states.get(self.key)
+        if state is None:
+            return 0
+        if self.within is None:
+            return int(state[0])
+        after = at - self.within
+        if state[0] > after:
+            return len(state)
+        return sum(ts > after for ts in state)
+
+    def holds(self, session: Session, at: int) -> bool:
+        count = self.count(session, at)
+        return count >= self.at_least and (self.at_most is None or count <= self.at_most)
+
+    def next_change(self, session: Session) -> int:
+        state = session.states.get(self.key)
+        if state is None or self.within is None:
+            return NEVER
+        return int(state[0]) + self.within
+
+    def wake(self, session: Session, at: int, ending: bool) -> int:
+        state = session.states.get(self.key)
+        if state is None or self.within is None:
+            return SAME
+        after = at - self.within
+        while state and state[0] <= after:
+            del state[0]
+        if not state:
+            del session.states[self.key]
+        return CHANGED
+
+    def bound(self) -> int:
+        return 1 if self.within is None else self.keep
+
+    def value(self, session: Session, at: int) -> Any:
+        return self.count(session, at)
+
+
+class MissingLeaf(Leaf):
+    """`after` happened and for `span` (None: until the session's end) no violation followed.
+
+    Bit 1 of the mask is a violation, bit 2 an anchor. State: ``[holding, last violation, anchor, anchor, ...]``.
+    Each anchor has a clock of its own; a violation ends all that started before it, and the hold.
+    """
+
+    __slots__ = ("span",)
+    VIOLATION = 1
+    ANCHOR = 2
+
+    def __init__(self, key: int, span: int | None) -> None:
+        super().__init__(key)
+        self.span = span
+
+    def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
+        state = session.states.get(self.key)
+        if state is None:
+            if mask == self.VIOLATION and ts >= session.last:
+                return SAME  # nothing open, and an anchor that comes later is later
+            state = session.states[self.key] = [0, -1]
+        if mask & self.VIOLATION:
+            if ts > state[1]:
+                state[1] = ts
+            state[2:] = [anchor for anchor in state[2:] if not self._ended(anchor, ts)]
+            state[0] = 0
+        if mask & self.ANCHOR and not (self._ended(ts, state[1]) and not mask & self.VIOLATION):
+            anchors = state[2:]
+            insort(anchors, ts)
+            state[2:] = anchors[-ANCHORS_MAX:]
+        return CHANGED
+
+    def _ended(self, anchor: int, violation: int) -> bool:
+        return anchor <= violation and (self.span is None or violation < anchor + self.span)
+
+    def holds(self, session: Session, at: int) -> bool:
+        state = session.states.get(self.key)
+        return state is not None and state[0] == 1
+
+    def next_change(self, session: Session) -> int:
+        state = session.states.get(self.key)
+        if state is None or self.span is None or len(state) < 3:
+            return NEVER
+        return int(state[2]) + self.span
+
+    def wake(self, session: Session, at: int, ending: bool) -> int:
+        state = session.states.get(self.key)
+        if state is None or len(state) < 3:
+            return SAME
+        if self.span is None:
+            if not ending:
+                return SAME
+            state[0], state[2:] = 1, []
+            return CHANGED | FRESH
+        due = [anchor for anchor in state[2:] if anchor + self.span <= at]
+        if not due:
+            return SAME
+        state[0], state[2:] = 1, state[2 + len(due) :]
+        return CHANGED | FRESH
+
+    def bound(self) -> int:
+        return 2 + ANCHORS_MAX
+
+
+class IdleLeaf(Leaf):
+    """No event of any kind for `span`; bit 1 of the mask is an `after` event. State: ``[after, last it fired for]``."""
+
+    __slots__ = ("needs_after", "span")
+
+    def __init__(self, key: int, span: int, needs_after: bool) -> None:
+        super().__init__(key)
+        self.span = span
+        self.needs_after = needs_after
+
+    def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
+        state = session.states.get(self.key)
+        if state is None:
+            session.states[self.key] = [ts, -1]
+        elif ts > state[0]:
+            state[0] = ts
+        return SAME  # an event never begins an idleness; its end is the event itself
+
+    def holds(self, session: Session, at: int) -> bool:
+        return at - session.last >= self.span and (not self.needs_after or self.key in session.states)
+
+    def next_change(self, session: Session) -> int:
+        state = session.states.get(self.key)
+        if state is None:
+            return NEVER if self.needs_after else session.last + self.span
+        return NEVER if state[1] == session.last else session.last + self.span
+
+    def wake(self, session: Session, at: int, ending: bool) -> int:
+        if self.next_change(session) > at:
+            return SAME
+        state = session.states.setdefault(self.key, [-1, -1])
+        state[1] = session.last
+        return CHANGED | FRESH
+
+    def bound(self) -> int:
+        return 2
+
+
+class MemoryLeaf(Leaf):
+    """The last value that a field had: for ``changed``, for templates and for amounts. State: ``[ts, value]``.
+
+    Fed after every predicate of the step has been asked, so that ``changed`` compares with the event before.
+    """
+
+    __slots__ = ("path",)
+
+    def __init__(self, key: int, path: tuple[str, ...]) -> None:
+        super().__init__(key)
+        self.path = path
+
+    def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
+        found = field_value(event, self.path)
+        if found is MISSING:
+            return SAME
+        state = session.states.get(self.key)
+        if state is None or ts >= state[0]:
+            session.states[self.key] = [ts, memorable(found)]
+        return SAME
+
+    def holds(self, session: Session, at: int) -> bool:
+        return self.key in session.states
+
+    def bound(self) -> int:
+        return 2
+
+    def value(self, session: Session, at: int) -> Any:
+        state = session.states.get(self.key)
+        return MISSING if state is None else state[1]
+
+
+class SessionLeaf(Leaf):
+    """Tests on the session's own fields; needs no state of its own."""
+
+    __slots__ = ("tests",)
+
+    def __init__(self, key: int, tests: tuple[tuple[Callable[[Session], Any], ValueTest], ...]) -> None:
+        super().__init__(key)
+        self.tests = tests
+
+    def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
+        return CHANGED
+
+    def holds(self, session: Session, at: int) -> bool:
+        return all(test(read(session)) for read, test in self.tests)
+
+
+def values_equal(left: Any, right: Any) -> bool:
+    """Whether two remembered values are the same; a missing one equals nothing."""
+    return left is not None and right is not None and same_value(left, right)

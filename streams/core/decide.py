@@ -1,0 +1,172 @@
+"""From firing to suggestion: what one step's firings lead to, as decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from streams.core.effects import Arm, Decision, DecisionKind, Effect, Suggestion, Suppression, Withdrawal, WithdrawalReason
+from streams.core.event import MISSING, Event, field_value
+from streams.core.experiment import arm_of
+from streams.core.matcher import split_path
+from streams.core.ruleset import Rule, Ruleset, Trigger
+from streams.core.suggestion import count_firing, effect_id, limited, render_text
+from streams.core.tree import session_reader
+from streams.core.visitor import SUGGESTIONS_MAX, Exposure, LiveSuggestion, Session, Visitor, history_of, remember_exposure
+
+
+@dataclass(slots=True)
+class Moment:
+    """One step for one session: an event at hand (or none, when a timer fired), and where its effects go."""
+
+    state: Visitor
+    session: Session
+    event: Event | None
+    trigger: str
+    at: int
+    ruleset: Ruleset
+    effects: list[Effect]
+
+    def remembered(self, trigger: Trigger, path: str) -> Any:
+        """A field of the event at hand; else the newest value that it had in the events that led here."""
+        if self.event is not None:
+            found = field_value(self.event, split_path(path))
+            if found is not MISSING:
+                return found
+        newest: tuple[int, Any] = (-1, MISSING)
+        for memory in trigger.memories.get(path, ()):
+            state = self.session.states.get(memory.key)
+            if state is not None and state[0] > newest[0]:
+                newest = (state[0], state[1])
+        return newest[1]
+
+    def placeholder(self, rule: Rule, path: str) -> Any:
+        """What a template's placeholder stands for: ``event.*``, ``session.*`` or ``steps.NAME.*``."""
+        head, _, rest = path.partition(".")
+        if head == "event":
+            return self.remembered(rule, rest)
+        if head == "session":
+            return session_reader(rest)(self.session)
+        for sequence in rule.sequences:
+            found = sequence.named_value(self.session, rest)
+            if found is not MISSING:
+                return found
+        return MISSING
+
+
+@dataclass(slots=True)
+class _Candidate:
+    rule: Rule
+    arm: Arm
+    reason: Suppression | None
+
+
+def decide(moment: Moment, rules: list[Rule], happened: frozenset[str]) -> None:
+    """Judge the firings of one step. `happened` are the outcomes of this same step."""
+    state = moment.state
+    _drop_expired(state, moment.at)
+    held_out = arm_of(state.visitor, moment.ruleset.program.global_salt, moment.ruleset.program.global_holdout) == "control"
+    candidates = []
+    for rule in rules:
+        definition = rule.definition
+        arm: Arm = "control" if held_out else arm_of(state.visitor, rule.salt, definition.holdout)
+        reason = limited(
+            definition.limits, moment.session.fired.get(rule.key, 0), state.history.get(rule.id), moment.at
+        )
+        if reason is None and definition.prevents in happened:
+            reason = Suppression.OUTCOME_HAPPENED
+        candidates.append(_Candidate(rule, arm, reason))
+    candidates.sort(key=lambda c: (-c.rule.definition.priority, -c.rule.worth, c.rule.id))
+    taken: set[str] = set()
+    for candidate in candidates:
+        _settle(moment, candidate, taken)
+
+
+def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
+    """One candidate's decision; `taken` are the placements that a higher one has won in this step.
+
+    Both arms pass the same tests in the same order, so that being exposed does not depend on the arm.
+    """
+    rule, arm, reason = candidate.rule, candidate.arm, candidate.reason
+    state, placement = moment.state, candidate.rule.definition.suggest.placement
+    live = rule.mode == "live"
+    if reason is None and live and placement in taken:
+        reason = Suppression.OUTRANKED
+    if reason is None and live and len(state.live) >= SUGGESTIONS_MAX:
+        reason = Suppression.TOO_MANY_LIVE
+    suggestion = None
+    if reason is None:
+        suggestion = _suggestion(moment, rule)
+        if suggestion is None:
+            reason = Suppression.TEMPLATE_FIELD_MISSING
+    if suggestion is None:
+        _record(moment, rule, arm, "suppressed", reason=reason)
+        return
+    moment.session.fired[rule.key] = moment.session.fired.get(rule.key, 0) + 1
+    count_firing(rule.definition.limits, history_of(state, rule.id), moment.at)
+    if not live:
+        _record(moment, rule, arm, "shadow")
+        return
+    exposed = any(exposure.rule == rule.id for exposure in state.exposures)
+    if not exposed:
+        remember_exposure(state, Exposure(rule.id, rule.version, arm, moment.at))
+    if arm == "control":
+        _record(moment, rule, arm, "control", exposure=not exposed)
+        return
+    taken.add(placement)
+    _record(moment, rule, arm, "suggested", exposure=not exposed, suggestion=suggestion.id)
+    moment.effects.append(suggestion)
+    state.live.append(LiveSuggestion(suggestion.id, rule.id, suggestion.expires))
+
+
+def _record(
+    moment: Moment, rule: Rule, arm: Arm, kind: DecisionKind, *, exposure: bool = False,
+    reason: Suppression | None = None, suggestion: str | None = None,
+) -> None:
+    moment.effects.append(
+        Decision(
+            id=effect_id("decision", moment.state.visitor, rule.id, rule.version, moment.session.id, moment.trigger),
+            visitor=moment.state.visitor, session=moment.session.id, rule=rule.id, version=rule.version, at=moment.at,
+            kind=kind, arm=arm, trigger=moment.trigger, exposure=exposure, reason=reason, suggestion=suggestion,
+            prevents=rule.definition.prevents, promotes=rule.definition.promotes,
+        )
+    )
+
+
+def _suggestion(moment: Moment, rule: Rule) -> Suggestion | None:
+    """The rendered content; None when a placeholder finds nothing."""
+
+    def lookup(path: str) -> Any:
+        return moment.placeholder(rule, path)
+
+    title, body, label = (render_text(text, lookup) for text in (rule.title, rule.body, rule.action_label))
+    if title is None or body is None or label is None:
+        return None
+    content, state = rule.definition.suggest, moment.state
+    return Suggestion(
+        id=effect_id("suggestion", state.visitor, rule.id, rule.version, moment.session.id, moment.trigger),
+        visitor=state.visitor, session=moment.session.id, rule=rule.id, version=rule.version, placement=content.placement,
+        priority=rule.definition.priority, created=moment.at, expires=moment.at + content.expires_ms, title=title, body=body,
+        action_label=label, action_href=content.action_href, locale=moment.session.locale,
+    )
+
+
+def _drop_expired(state: Visitor, at: int) -> None:
+    if state.live:
+        state.live = [live for live in state.live if live.expires > at]
+
+
+def withdraw(
+    state: Visitor, at: int, reason: WithdrawalReason, effects: list[Effect], concerned: Callable[[LiveSuggestion], bool]
+) -> None:
+    """Withdraw the live suggestions that are `concerned`; the expired ones go without a word."""
+    kept = []
+    for live in state.live:
+        if live.expires <= at:
+            continue
+        if concerned(live):
+            effects.append(Withdrawal(live.id, state.visitor, live.rule, at, reason))
+        else:
+            kept.append(live)
+    state.live = kept

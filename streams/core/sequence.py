@@ -1,0 +1,190 @@
+"""The condition `sequence`: the steps in this order.
+
+State: ``[match start, match number, names' values, mark, mark, ...]``. A mark is a remembered event
+``[ts, mask, values]``: bit i of the mask means that it can be step i, the bits above the steps that it is forbidden
+before step i. Marks are kept in event-time order whatever order they come in, so late events within the lateness
+bound find their place. Looking for a match starts only when an event that can be the last step stands behind
+others: all other events cost one insertion.
+
+The match that is found takes the latest event possible for each step, going backwards: it has the latest start,
+so it is the one that `within` leaves longest. What it used, and what came before that for the same step, is spent:
+one visit to the checkout is not a match twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from streams.core.conditions import CHANGED, FRESH, MARKS_MAX, SAME, Leaf, values_equal
+from streams.core.event import MISSING, Event, field_value
+from streams.core.matcher import memorable
+from streams.core.visitor import NEVER, Session
+
+Mark = list[Any]  # [ts, mask] or [ts, mask, values]
+_HEAD = 3  # items of the state before the marks
+
+
+@dataclass(frozen=True, slots=True)
+class SameAs:
+    """Step `step`'s captured value number `own` must equal that of step `other`, number `theirs`."""
+
+    step: int
+    own: int
+    other: int
+    theirs: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequencePlan:
+    """What the compiler found out about a sequence. `captures` are the field paths that each mark remembers."""
+
+    length: int
+    within: int | None
+    step_within: tuple[int | None, ...]
+    strict: bool
+    forbids: tuple[int, ...]  # per step: the mask of marks that must not lie before it, or 0
+    same_as: tuple[SameAs, ...] = ()
+    captures: tuple[tuple[str, ...], ...] = ()
+    names: tuple[tuple[str, int, int], ...] = ()  # (``NAME.path`` of a placeholder, step, capture number)
+
+
+class SequenceLeaf(Leaf):
+    """The steps of `plan`, in order; holds from completion until the first step is `within` old."""
+
+    __slots__ = ("_last_bit", "_steps_mask", "plan")
+
+    def __init__(self, key: int, plan: SequencePlan) -> None:
+        super().__init__(key)
+        self.plan = plan
+        self._last_bit = 1 << (plan.length - 1)
+        self._steps_mask = (1 << plan.length) - 1
+
+    def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
+        state = session.states.get(self.key)
+        if state is None:
+            if not mask & 1 and ts >= session.last:
+                return SAME  # nothing was begun, and in order nothing can begin before it any more
+            state = session.states[self.key] = [None, 0, None]
+        elif len(state) == _HEAD and not mask & 1 and ts >= session.last:
+            return SAME
+        mark: Mark = [ts, mask]
+        if self.plan.captures:
+            found = (field_value(event, path) for path in self.plan.captures)
+            mark.append([None if value is MISSING else memorable(value) for value in found])
+        at = len(state)
+        while at > _HEAD and state[at - 1][0] > ts:
+            at -= 1
+        state.insert(at, mark)
+        if len(state) - _HEAD > MARKS_MAX:
+            del state[_HEAD]
+            at -= 1
+        if at < _HEAD:
+            return SAME
+        return CHANGED | (FRESH if self._complete(state, at) else 0)
+
+    def _complete(self, state: list[Any], inserted: int) -> bool:
+        """Look for matches that the mark at `inserted` makes possible; in order that is itself as the last step."""
+        found = False
+        end = inserted
+        while end < len(state):
+            if state[end][1] & self._last_bit:
+                chosen = self._search(state, self.plan.length - 1, end, [])
+                if chosen is not None:
+                    self._settle(state, chosen)
+                    found = True
+                    end = _HEAD  # the list has changed; marks that are left may complete another one
+                    continue
+            end += 1
+        return found
+
+    def _search(self, state: list[Any], step: int, position: int, later: list[int]) -> list[int] | None:
+        """Positions of a match whose steps after `step` stand at `later`, with `step` at `position`; None if none."""
+        chosen = [position, *later]
+        last_ts = state[chosen[-1]][0]
+        plan = self.plan
+        if plan.within is not None and last_ts - state[position][0] >= plan.within:
+            return None
+        if not self._same(state, step, chosen):
+            return None
+        if step == 0:
+            return chosen
+        forbidden, gap = plan.forbids[step], plan.step_within[step]
+        for before in range(position - 1, _HEAD - 1, -1):
+            mark = state[before]
+            if gap is not None and state[position][0] - mark[0] >= gap:
+                return None
+            if mark[1] & (1 << (step - 1)):
+                match = self._search(state, step - 1, before, chosen)
+                if match is not None:
+                    return match
+            if plan.strict or mark[1] & forbidden:
+                return None
+        return None
+
+    def _same(self, state: list[Any], step: int, chosen: list[int]) -> bool:
+        """The `same_as` tests whose two steps are now both chosen; `chosen[0]` is `step`."""
+        for test in self.plan.same_as:
+            if test.other == step:
+                own = state[chosen[test.step - step]][2][test.own]
+                if not values_equal(own, state[chosen[0]][2][test.theirs]):
+                    return False
+        return True
+
+    def _settle(self, state: list[Any], chosen: list[int]) -> None:
+        """Note the match; take what it used, and what came before that for the same step, out of the marks."""
+        state[0], state[1] = state[chosen[0]][0], state[1] + 1
+        if self.plan.names:
+            state[2] = [state[chosen[step]][2][capture] for _, step, capture in self.plan.names]
+        final = chosen[-1]
+        for position in range(_HEAD, final + 1):
+            mark = state[position]
+            for step, used in enumerate(chosen):
+                if position <= used:
+                    mark[1] &= ~(1 << step)
+        state[_HEAD : final + 1] = [
+            mark for i, mark in enumerate(state[_HEAD : final + 1], _HEAD) if mark[1] & self._steps_mask and i not in chosen
+        ]
+
+    def holds(self, session: Session, at: int) -> bool:
+        state = session.states.get(self.key)
+        if state is None or state[0] is None:
+            return False
+        return self.plan.within is None or at - state[0] < self.plan.within
+
+    def next_change(self, session: Session) -> int:
+        state = session.states.get(self.key)
+        if self.plan.within is None or state is None or state[0] is None:
+            return NEVER
+        return int(state[0]) + self.plan.within
+
+    def wake(self, session: Session, at: int, ending: bool) -> int:
+        if self.next_change(session) > at:
+            return SAME
+        session.states[self.key][0] = None
+        return CHANGED
+
+    def bound(self) -> int:
+        return _HEAD + MARKS_MAX * (2 + len(self.plan.captures)) + len(self.plan.names)
+
+    def named_value(self, session: Session, name: str) -> Any:
+        """The value that ``steps.NAME.path`` had in the last match, or MISSING."""
+        state = session.states.get(self.key)
+        if state is None or state[2] is None:
+            return MISSING
+        for index, (known, _, _) in enumerate(self.plan.names):
+            if known == name:
+                found = state[2][index]
+                return MISSING if found is None else found
+        return MISSING
+
+    def value(self, session: Session, at: int) -> Any:
+        """How many of the steps the marks can make, in order."""
+        state = session.states.get(self.key)
+        if self.holds(session, at):
+            return self.plan.length
+        reached = 0
+        for mark in [] if state is None else state[_HEAD:]:
+            if reached < self.plan.length and mark[1] & (1 << reached):
+                reached += 1
+        return reached

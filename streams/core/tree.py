@@ -1,0 +1,314 @@
+"""A condition tree compiled: leaves with state, and one function that says whether the tree holds.
+
+1. Two conditions with the same definition are one leaf, whatever rules they stand in.
+2. A leaf's key is a hash of its definition, so a rule's edit keeps the state of every condition it left alone.
+3. What would need unbounded state is refused here, with the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from streams.core import definition as d
+from streams.core.conditions import COUNT_MAX, CountLeaf, EventLeaf, IdleLeaf, Leaf, MemoryLeaf, MissingLeaf, SessionLeaf
+from streams.core.event import MISSING, Event
+from streams.core.matcher import Predicate, ValueTest, compile_predicate, listens_to, split_path, value_test
+from streams.core.sequence import SameAs, SequenceLeaf, SequencePlan
+from streams.core.visitor import Session
+
+STEPS_MAX = 8  # in one sequence; the search for a match is exponential in it at worst
+EVERY_TYPE = ("*",)
+
+Holds = Callable[[Session, int, set[int]], bool]
+
+
+class Finding(NamedTuple):
+    """Something wrong with a definition: where it stands, and a sentence for its author."""
+
+    mark: d.Mark
+    message: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listener:
+    """A leaf and the matchers through which it hears of events: (matcher, its predicate, its mask)."""
+
+    leaf: Leaf
+    matchers: tuple[tuple[d.Matcher, Predicate | None, int], ...]
+
+    def heard(self, event_type: str) -> tuple[tuple[Predicate | None, int], ...]:
+        """What of it an event of this type can match."""
+        return tuple((predicate, mask) for matcher, predicate, mask in self.matchers if listens_to(matcher, event_type))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tree:
+    """A compiled condition. `timed` are the leaves whose moments the engine has to wait for."""
+
+    holds: Holds
+    leaves: tuple[Leaf, ...]
+    timed: tuple[Leaf, ...]
+    pulses: frozenset[int]  # keys of the leaves whose new match is a new edge
+    momentary: bool  # some part holds only while the event is at hand
+    anchors: tuple[d.Matcher, ...]  # the events that can have led here
+
+
+def definition_text(value: object) -> str:
+    """A canonical text of a definition: equal for definitions that mean the same. Marks are not part of it."""
+    return repr(value)
+
+
+class TreeCompiler:
+    """Compiles conditions into shared leaves; collects findings instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.leaves: dict[str, Leaf] = {}
+        self.listeners: dict[int, Listener] = {}
+        self.findings: list[Finding] = []
+        self._keys: dict[int, str] = {}
+
+    def key(self, text: str) -> int:
+        """A 32-bit key for a definition; the rare collision moves on deterministically."""
+        salt = 0
+        while True:
+            key = int.from_bytes(blake2b(f"{text}#{salt}".encode(), digest_size=4).digest(), "big")
+            if self._keys.setdefault(key, text) == text:
+                return key
+            salt += 1
+
+    def refuse(self, mark: d.Mark, message: str) -> None:
+        """Note something wrong."""
+        self.findings.append(Finding(mark, message))
+
+    def compile(self, condition: d.Condition, names: frozenset[str] = frozenset()) -> Tree:
+        """The tree of `condition`; `names` are the ``steps.NAME.path`` placeholders that will be asked for."""
+        leaves: dict[int, Leaf] = {}
+        holds = self._node(condition, leaves, names)
+        every = tuple(leaves.values())
+        rises = any(_rises(node, positive) for node, positive in _walk(condition, True))
+        always_timed = (MissingLeaf, IdleLeaf)
+        windowed = (CountLeaf, SequenceLeaf)
+        return Tree(
+            holds=holds,
+            leaves=every,
+            timed=tuple(leaf for leaf in every if isinstance(leaf, always_timed) or (rises and isinstance(leaf, windowed))),
+            pulses=frozenset(leaf.key for leaf in every if isinstance(leaf, (EventLeaf, SequenceLeaf, MissingLeaf, IdleLeaf))),
+            momentary=any(leaf.pulse for leaf in every),
+            anchors=tuple(dict.fromkeys(m for node, positive in _walk(condition, True) if positive for m in _anchors(node))),
+        )
+
+    def memory(self, matcher: d.Matcher, path: str) -> MemoryLeaf:
+        """The leaf that remembers the last value of `path` in the events of `matcher`."""
+        text = f"memory {definition_text(matcher)} {path}"
+        leaf = self.leaves.get(text)
+        if leaf is None:
+            leaf = MemoryLeaf(self.key(text), split_path(path))
+            self._register(text, leaf, ((matcher, 1),))
+        assert isinstance(leaf, MemoryLeaf)
+        return leaf
+
+    def _changed_memory_key(self, matcher: d.Matcher, test: d.FieldTest) -> int:
+        # Compared with the event of the same types before, whatever else that one had.
+        return self.memory(d.Matcher(matcher.types), test.field).key
+
+    def predicate(self, matcher: d.Matcher) -> Predicate | None:
+        """The compiled `where` of a matcher."""
+        return compile_predicate(matcher, self._changed_memory_key)
+
+    def _register(self, text: str, leaf: Leaf, matchers: tuple[tuple[d.Matcher, int], ...]) -> None:
+        self.leaves[text] = leaf
+        self.listeners[leaf.key] = Listener(leaf, tuple((m, self.predicate(m), mask) for m, mask in matchers))
+
+    def _node(self, condition: d.Condition, leaves: dict[int, Leaf], names: frozenset[str]) -> Holds:
+        match condition:
+            case d.All(parts):
+                every = tuple(self._node(part, leaves, names) for part in parts)
+                return lambda session, at, hits: all(part(session, at, hits) for part in every)
+            case d.AnyOf(parts):
+                some = tuple(self._node(part, leaves, names) for part in parts)
+                return lambda session, at, hits: any(part(session, at, hits) for part in some)
+            case d.Not(part):
+                inner = self._node(part, leaves, names)
+                return lambda session, at, hits: not inner(session, at, hits)
+        leaf = self._leaf(condition, names)
+        leaves[leaf.key] = leaf
+        if leaf.pulse:
+            key = leaf.key
+            return lambda session, at, hits: key in hits
+        leaf_holds = leaf.holds
+        return lambda session, at, hits: leaf_holds(session, at)
+
+    def _leaf(self, condition: d.Condition, names: frozenset[str]) -> Leaf:
+        text = definition_text(condition)
+        if isinstance(condition, d.Sequence):
+            text += "".join(sorted(name for name in names if name.split(".")[0] in {s.name for s in condition.steps}))
+        known = self.leaves.get(text)
+        if known is not None:
+            return known
+        key = self.key(text)
+        match condition:
+            case d.EventAtHand(matcher):
+                leaf: Leaf = EventLeaf(key)
+                matchers: tuple[tuple[d.Matcher, int], ...] = ((matcher, 1),)
+            case d.Count(matcher, at_least, at_most, within):
+                if max(at_least or 0, at_most or 0) > COUNT_MAX:
+                    self.refuse(condition.mark, f"counts beyond {COUNT_MAX} would need a state beyond its bound; count less")
+                leaf, matchers = CountLeaf(key, at_least, at_most, within), ((matcher, 1),)
+            case d.Sequence():
+                leaf, matchers = self._sequence(key, condition, names)
+            case d.Missing(matcher, after, span):
+                leaf, matchers = MissingLeaf(key, span), ((matcher, MissingLeaf.VIOLATION), (after, MissingLeaf.ANCHOR))
+            case d.Idle(span, after):
+                leaf, matchers = IdleLeaf(key, span, after is not None), (((after, 1),) if after else ())
+            case d.SessionTests(tests):
+                leaf, matchers = SessionLeaf(key, tuple(map(_session_test, tests))), ((d.Matcher(EVERY_TYPE), 1),)
+            case _:
+                raise TypeError(f"not a leaf: {condition!r}")
+        self._register(text, leaf, matchers)
+        return leaf
+
+    def _sequence(
+        self, key: int, condition: d.Sequence, names: frozenset[str]
+    ) -> tuple[SequenceLeaf, tuple[tuple[d.Matcher, int], ...]]:
+        steps = condition.steps
+        if not 2 <= len(steps) <= STEPS_MAX:
+            self.refuse(condition.mark, f"a sequence has 2 to {STEPS_MAX} steps, not {len(steps)}")
+        matchers = [(step.matcher, 1 << index) for index, step in enumerate(steps)]
+        forbids: list[int] = []
+        bit = len(steps)
+        for step in steps:
+            mask = 0
+            for forbidden in step.forbid:
+                matchers.append((forbidden, 1 << bit))
+                mask |= 1 << bit
+                bit += 1
+            forbids.append(mask)
+        strict = condition.contiguity == "strict"
+        if strict:
+            matchers.append((d.Matcher(EVERY_TYPE), 0))
+        captures: dict[str, int] = {}
+        plan = SequencePlan(
+            length=len(steps), within=condition.within_ms, step_within=tuple(step.within_ms for step in steps), strict=strict,
+            forbids=tuple(forbids), same_as=tuple(self._same_as(steps, captures)), names=tuple(_names(steps, names, captures)),
+            captures=tuple(map(split_path, captures)),
+        )
+        leaf = SequenceLeaf(key, plan)
+        leaf.takes_all = strict
+        return leaf, tuple(matchers)
+
+    def _same_as(self, steps: tuple[d.Step, ...], captures: dict[str, int]) -> Iterator[SameAs]:
+        named = {step.name: index for index, step in enumerate(steps) if step.name}
+        for index, step in enumerate(steps):
+            for test in step.matcher.where:
+                if test.operator is not d.Operator.SAME_AS:
+                    continue
+                name, _, path = str(test.value).partition(".")
+                other = named.get(name)
+                if other is None or other >= index:
+                    self.refuse(test.mark, f"`same_as: {test.value}`: there is no earlier step named `{name}` in this sequence")
+                    continue
+                own = captures.setdefault(test.field, len(captures))
+                yield SameAs(index, own, other, captures.setdefault(path, len(captures)))
+
+
+def _names(steps: tuple[d.Step, ...], names: frozenset[str], captures: dict[str, int]) -> Iterator[tuple[str, int, int]]:
+    for index, step in enumerate(steps):
+        for name in sorted(names):
+            head, _, path = name.partition(".")
+            if head == step.name:
+                yield name, index, captures.setdefault(path, len(captures))
+
+
+def _walk(condition: d.Condition, positive: bool) -> Iterator[tuple[d.Condition, bool]]:
+    match condition:
+        case d.All(parts) | d.AnyOf(parts):
+            for part in parts:
+                yield from _walk(part, positive)
+        case d.Not(part):
+            yield from _walk(part, not positive)
+        case _:
+            yield condition, positive
+
+
+def _rises(condition: d.Condition, positive: bool) -> bool:
+    """Whether this leaf can begin to count in its tree's favour by time alone, other than by a match of its own."""
+    match condition:
+        case d.Count(_, at_least, at_most, within):
+            return within is not None and (bool(at_least) if not positive else at_most is not None)
+        case d.Sequence():
+            return condition.within_ms is not None and not positive
+    return False
+
+
+def _anchors(condition: d.Condition) -> tuple[d.Matcher, ...]:
+    match condition:
+        case d.EventAtHand(matcher):
+            return (matcher,)
+        case d.Count(matcher, at_least):
+            return (matcher,) if at_least else ()
+        case d.Sequence(steps):
+            return tuple(step.matcher for step in steps)
+        case d.Missing(_, after):
+            return (after,)
+        case d.Idle(_, after):
+            return (after,) if after else ()
+    return ()
+
+
+def _campaign(name: str) -> Callable[[Session], Any]:
+
+    return lambda session: session.campaign.get(name, MISSING)
+
+
+def session_reader(field: str) -> Callable[[Session], Any]:
+    """How to read a session field: one of SessionField, or ``campaign.NAME``. Absent ones read as MISSING."""
+    if field.startswith("campaign."):
+        return _campaign(field.removeprefix("campaign."))
+    return _SESSION_FIELDS[d.SessionField(field)]
+
+
+def _or_missing(name: str) -> Callable[[Session], Any]:
+
+    def read(session: Session) -> Any:
+        value = getattr(session, name)
+        return MISSING if value is None else value
+
+    return read
+
+
+_SESSION_FIELDS: dict[d.SessionField, Callable[[Session], Any]] = {
+    d.SessionField.DURATION: lambda session: session.last - session.start,
+    **{field: _or_missing(field.value) for field in d.SessionField if field is not d.SessionField.DURATION},
+}
+
+
+def _session_test(test: d.FieldTest) -> tuple[Callable[[Session], Any], ValueTest]:
+    return session_reader(test.field), value_test(test)
+
+
+def mask_of(heard: tuple[tuple[Predicate | None, int], ...]) -> tuple[int, Callable[[Event, Session], int] | None]:
+    """(constant mask, None) when nothing has to be tested, else (0, the function that tests)."""
+    constant = 0
+    tested: list[tuple[Predicate, int]] = []
+    for predicate, mask in heard:
+        if predicate is None:
+            constant |= mask
+        else:
+            tested.append((predicate, mask))
+    if not tested:
+        return constant, None
+    if len(tested) == 1 and not constant:
+        only, bit = tested[0]
+        return 0, lambda event, session: bit if only(event, session) else 0
+
+    def test(event: Event, session: Session) -> int:
+        found = constant
+        for predicate, mask in tested:
+            if predicate(event, session):
+                found |= mask
+        return found
+
+    return 0, test

@@ -1,0 +1,175 @@
+"""The bounded state of one visitor and its live sessions; its codec.
+
+1. Nothing here grows without bound: every list has its limit beside it.
+2. A row is ``version | offset | due | MessagePack``; offset and due can be read without decoding the rest.
+3. A row of an older version is still read (`_READERS`); an unknown version is refused with a message.
+4. The visitor's id is the row's key and does not stand in the row.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.core.effects import Arm
+from streams.errors import RowVersionError
+
+SESSIONS_MAX = 4
+RECENT_IDS_MAX = 32  # a client's retry queue resends the last few batches, not more
+EXPOSURES_MAX = 16
+SUGGESTIONS_MAX = 8
+HISTORIES_MAX = 64  # rules with a remembered firing; the one longest ago goes
+ROW_VERSION = 1
+NEVER = (1 << 62) - 1  # a time that never comes; fits MessagePack's integers
+
+# A condition's state: a flat list of numbers, strings and small lists; its shape is its condition's business.
+State = list[Any]
+
+
+class Session(msgspec.Struct, array_like=True, gc=False):
+    """One visit, while it goes on. Times in ms of event time."""
+
+    id: str
+    start: int
+    last: int
+    explicit: bool = False
+    events: int = 0
+    page_views: int = 0
+    returning: bool = False
+    entry_path: str | None = None
+    referrer_host: str | None = None
+    device: str | None = None
+    country: str | None = None
+    locale: str | None = None
+    campaign: dict[str, str] = {}
+    states: dict[int, State] = {}  # by the condition's key; a condition that saw nothing has no entry
+    holding: list[int] = []  # keys of the rules and outcomes that hold now
+    fired: dict[int, int] = {}  # counted firings in this session, by the rule's key
+    due: int = NEVER
+
+
+class Exposure(msgspec.Struct, array_like=True, gc=False):
+    """The first decision of a rule for this visitor, in either arm."""
+
+    rule: str
+    version: str
+    arm: Arm
+    at: int
+
+
+class LiveSuggestion(msgspec.Struct, array_like=True, gc=False):
+    """A suggestion that the visitor may still be shown."""
+
+    id: str
+    rule: str
+    expires: int
+
+
+class History(msgspec.Struct, array_like=True, gc=False):
+    """What limits need to know of one rule: when it was counted last (a bounded list), when it was dismissed."""
+
+    times: list[int] = []
+    dismissed: int = 0
+
+
+class Visitor(msgspec.Struct, array_like=True, gc=False):
+    """Everything that is kept of one visitor."""
+
+    visitor: str = ""
+    offset: int = -1  # of the last event applied
+    due: int = NEVER  # the next moment at which tick() has something to do, ms
+    clock: int = 0  # the partition's clock when the last event was applied, ms
+    visits: int = 0
+    recent: list[int] = []  # 64-bit hashes of the last event ids, oldest first
+    sessions: list[Session] = []
+    exposures: list[Exposure] = []
+    live: list[LiveSuggestion] = []
+    history: dict[str, History] = {}
+
+
+class RowHeader(NamedTuple):
+    """What can be read of a row without decoding it."""
+
+    offset: int
+    due: int
+
+
+_HEADER = struct.Struct(">Bqq")
+_encode_body = msgspec.msgpack.Encoder().encode
+_decode_body = msgspec.msgpack.Decoder(Visitor).decode
+
+
+def encode_visitor(state: Visitor) -> bytes:
+    """The visitor's row, current version. Equal states give equal bytes; never empty."""
+    name, state.visitor = state.visitor, ""
+    body = _encode_body(state)
+    state.visitor = name
+    return _HEADER.pack(ROW_VERSION, state.offset, state.due) + body
+
+
+def _read_v1(visitor: str, row: bytes) -> Visitor:
+    state = _decode_body(memoryview(row)[_HEADER.size :])
+    state.visitor = visitor
+    return state
+
+
+_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: _read_v1}
+
+
+def decode_visitor(visitor: str, row: bytes) -> Visitor:
+    """The state in `row`. Raises RowVersionError for a version that this program does not know, or a torn row."""
+    reader = _READERS.get(row[0]) if row else None
+    if reader is None:
+        known = ", ".join(map(str, sorted(_READERS)))
+        raise RowVersionError(
+            f"the state row of a visitor has version {row[0] if row else 'none'}, this program reads {known}: "
+            "it was written by a newer Avert; upgrade this worker, or restore the changelog of before"
+        )
+    try:
+        return reader(visitor, row)
+    except (msgspec.DecodeError, struct.error) as error:
+        raise RowVersionError(f"the state row of a visitor is damaged: {error}") from error
+
+
+def row_header(row: bytes) -> RowHeader:
+    """Offset and due of a row. Raises RowVersionError as `decode_visitor` does."""
+    if len(row) < _HEADER.size or row[0] not in _READERS:
+        decode_visitor("", row)  # says what is wrong
+        raise RowVersionError("the state row of a visitor is cut short")
+    _, offset, due = _HEADER.unpack_from(row)
+    return RowHeader(offset, due)
+
+
+def id_hash(event_id: str) -> int:
+    """A 64-bit hash of an event id: with 32 ids kept, a false duplicate once in 10^17 events."""
+    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "big")
+
+
+def remember_id(state: Visitor, hashed: int) -> None:
+    """Add an id to the ring; the oldest goes."""
+    recent = state.recent
+    recent.append(hashed)
+    if len(recent) > RECENT_IDS_MAX:
+        del recent[0]
+
+
+def remember_exposure(state: Visitor, exposure: Exposure) -> None:
+    """Keep the newest EXPOSURES_MAX exposures."""
+    state.exposures.append(exposure)
+    if len(state.exposures) > EXPOSURES_MAX:
+        del state.exposures[0]
+
+
+def history_of(state: Visitor, rule: str) -> History:
+    """The history of `rule`, made when it is missing; bounded, the one used longest ago goes."""
+    history = state.history.get(rule)
+    if history is None:
+        if len(state.history) >= HISTORIES_MAX:
+            oldest = min(state.history, key=lambda name: max((state.history[name].dismissed, *state.history[name].times)))
+            del state.history[oldest]
+        history = state.history[rule] = History()
+    return history
