@@ -33,7 +33,6 @@ class Leaf:
 
     __slots__ = ("key",)
     pulse = False  # holds only in the step at which it was fed
-    takes_all = False  # is fed every event that it listens to, also with an empty mask
 
     def __init__(self, key: int) -> None:
         self.key = key

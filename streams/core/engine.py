@@ -118,7 +118,7 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
     for leaf, mask, test, triggers in ruleset.listening(event.type):
         if test is not None:
             mask = test(event, session)  # noqa: PLW2901 - the constant stands in for a test's answer
-        if mask or leaf.takes_all:
+        if mask:
             fed.append((leaf, mask))
             touched.update(triggers)
     if session.holding and touched:

@@ -188,16 +188,14 @@ class TreeCompiler:
             forbids.append(mask)
         strict = condition.contiguity == "strict"
         if strict:
-            matchers.append((d.Matcher(EVERY_TYPE), 0))
+            matchers.append((d.Matcher(EVERY_TYPE), 1 << bit))  # every event is a mark: any in between ends a match
         captures: dict[str, int] = {}
         plan = SequencePlan(
             length=len(steps), within=condition.within_ms, step_within=tuple(step.within_ms for step in steps), strict=strict,
             forbids=tuple(forbids), same_as=tuple(self._same_as(steps, captures)), names=tuple(_names(steps, names, captures)),
             captures=tuple(map(split_path, captures)),
         )
-        leaf = SequenceLeaf(key, plan)
-        leaf.takes_all = strict
-        return leaf, tuple(matchers)
+        return SequenceLeaf(key, plan), tuple(matchers)
 
     def _same_as(self, steps: tuple[d.Step, ...], captures: dict[str, int]) -> Iterator[SameAs]:
         named = {step.name: index for index, step in enumerate(steps) if step.name}
