@@ -13,8 +13,10 @@ if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
   echo "installing ${missing[*]} ..."
   apt-get update -qq > /dev/null
   # No daemon of a package may start by itself.
-  printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
-  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" > /dev/null
 else
   echo "the tests also need these programs, by their Debian names: ${missing[*]}" >&2
