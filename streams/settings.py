@@ -95,6 +95,17 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(f"a setting ({PREFIX}*) has the wrong form: {error}") from error
 
 
+def settings_environment(settings: Settings) -> dict[str, str]:
+    """The settings as the variables that `load_settings` reads: what a child process is given."""
+    texts: dict[str, str] = {}
+    for field in msgspec.structs.fields(Settings):
+        value = getattr(settings, field.name)
+        if value is not None:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            texts[PREFIX + field.name.upper()] = text
+    return texts
+
+
 _LISTS = {"allowed_link_hosts", "url_query_allowed"}
 
 
