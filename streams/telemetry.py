@@ -7,12 +7,26 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
 
 import structlog
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
+from streams.core.effects import EventResult, Refusal, WithdrawalReason
+
+disable_created_metrics()  # a `_created` series beside every counter doubles the page, and no panel reads them
 REGISTRY = CollectorRegistry(auto_describe=True)
+ProcessCollector(registry=REGISTRY)  # memory, CPU, open files, start time: process_*
 METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 # Seconds. Tight around the budgets (15 ms, 40 ms), wide above, where only the order of magnitude matters.
@@ -53,7 +67,9 @@ LIVE_VISITORS = _gauge("avert_live_visitors", "Visitors with a state in this wor
 LIVE_SESSIONS = _gauge("avert_live_sessions", "Sessions going on in this worker.")
 DECISIONS = _counter("avert_decisions_total", "Firings, by what they led to.", "rule", "kind", "arm", "reason")
 OUTCOMES = _counter("avert_outcomes_total", "Outcomes that happened.", "outcome", "kind")
-OUTCOME_AMOUNT = _counter("avert_outcome_amount_total", "Their value or cost, in the rules' currency.", "outcome", "kind")
+OUTCOME_AMOUNT = _counter(
+    "avert_outcome_amount_total", "Their value or cost, in the rules' currency.", "outcome", "kind",
+)
 WITHDRAWALS = _counter("avert_withdrawals_total", "Suggestions withdrawn.", "reason")
 COMMITS = _counter("avert_commits_total", "Offset commits.", "result")
 CHANGELOG_BYTES = _counter("avert_changelog_bytes_total", "Bytes of state written to the changelog.")
@@ -63,7 +79,9 @@ PARTITIONS = _gauge("avert_assigned_partitions", "Partitions of the clickstream 
 READY = _gauge("avert_ready", "1 when this process can do its work.", "process")
 TIMERS_FIRED = _counter("avert_timers_total", "Visitors woken by a timer.")
 KAFKA_ERRORS = _counter("avert_kafka_errors_total", "Errors of Kafka calls.", "operation")
-REDIS_ERRORS = _counter("avert_redis_errors_total", "Errors of Redis calls; the page got [] or the write was left out.", "operation")
+REDIS_ERRORS = _counter(
+    "avert_redis_errors_total", "Errors of Redis calls; the page got [] or the write was left out.", "operation",
+)
 RULES_LOADED = _gauge("avert_rules_loaded", "Rules in force, by mode.", "mode")
 RULES_INFO = _gauge("avert_rules_info", "1 for the version of the rules in force.", "version")
 RULES_LOADED_AT = _gauge("avert_rules_loaded_timestamp_seconds", "When the rules in force were loaded.")
@@ -75,6 +93,23 @@ ACCEPTED_EVENTS = _counter("avert_collector_events_total", "Events at the collec
 RECEIPTS = _counter("avert_receipts_total", "Receipts from sites.", "kind")
 SUGGESTIONS_READ = _counter("avert_suggestions_read_total", "Suggestions handed to sites.")
 RATE_LIMITED = _counter("avert_rate_limited_total", "Requests refused by a limit.", "limit")
+
+# Labels of closed sets start at 0: a rate over a series that appears with its first increment misses just that one,
+# and a panel cannot tell "no errors" from "no data". (Labels that rules bring along start with their first firing.)
+CLOSED_LABELS: dict[Counter, Iterable[str]] = {
+    EVENTS: [result.value for result in EventResult],
+    DEAD_LETTERS: [reason.value for reason in Refusal],
+    WITHDRAWALS: get_args(WithdrawalReason),
+    COMMITS: ("ok", "error"),
+    KAFKA_ERRORS: ("connect", "send", "commit", "close"),
+    REDIS_ERRORS: ("connect", "deliver", "read", "progress", "decode"),
+    ACCEPTED_EVENTS: ("accepted", "rejected"),
+    RECEIPTS: ("shown", "clicked", "dismissed"),
+    RATE_LIMITED: ("key", "address", "visitor"),
+}
+for _metric, _values in CLOSED_LABELS.items():
+    for _value in _values:
+        _metric.labels(_value)
 
 
 def metrics_page() -> bytes:
