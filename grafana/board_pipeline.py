@@ -6,6 +6,9 @@ from grafana.kit import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, YELLOW, Board, P
 from grafana.promql import HERE, mean, over_range, quantile, rate, share, total
 
 _E2E = "avert_end_to_end_seconds"
+# What came in at all: the log's events, and those that the collector refused before the log.
+_REFUSED_AT_ONCE = rate("avert_collector_events_total", where=f'{HERE}, result="rejected"')
+_ARRIVED = f"({rate('avert_events_total')} + {_REFUSED_AT_ONCE})"
 _P99_BUDGET_S = 0.04  # event accepted to suggestion readable, on Apache Kafka
 _P99_ALARM_S = 0.1  # the threshold of alert AvertLatencyHigh
 
@@ -29,7 +32,7 @@ _GLANCE = Row("At a glance", (
     ),
     Panel(
         "Dead letters", "Share of the events that could not be used. A jump means that somebody changed a tracker.",
-        (Query(share(rate("avert_dead_letters_total"), rate("avert_events_total"))),), unit="percentunit", kind="stat",
+        (Query(share(rate("avert_dead_letters_total"), _ARRIVED)),), unit="percentunit", kind="stat",
         width=3, height=5, decimals=2, base_colour=GREEN, thresholds=((0.001, YELLOW), (0.01, RED)),
     ),
     Panel(
@@ -38,7 +41,7 @@ _GLANCE = Row("At a glance", (
         thresholds=((1, GREEN),),
     ),
     Panel(
-        "API ready", "API processes that reach Kafka.",
+        "API ready", "API processes that reach Kafka and Redis.",
         (Query('sum (avert_ready{process="api"})'),), kind="stat", width=3, height=5, base_colour=RED,
         thresholds=((1, GREEN),),
     ),

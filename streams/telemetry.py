@@ -24,7 +24,8 @@ from prometheus_client import (
 
 from streams.core.effects import EventResult, Refusal, WithdrawalReason
 
-disable_created_metrics()  # a `_created` series beside every counter doubles the page, and no panel reads them
+# A `_created` series beside every counter would double the page, and no panel reads them.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry(auto_describe=True)
 ProcessCollector(registry=REGISTRY)  # memory, CPU, open files, start time: process_*
 METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
