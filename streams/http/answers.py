@@ -1,0 +1,62 @@
+"""How the API answers: JSON, and one table from errors to answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from streams.errors import AvertError, BrokerUnavailableError, TooManyRequestsError
+from streams.telemetry import log
+
+_encoder = msgspec.json.Encoder()
+
+# Suggestions and tokens are one visitor's: no cache may keep them.
+_NO_STORE = {"cache-control": "no-store"}
+# The broker is probed every second: sooner makes no sense.
+_BROKER_RETRY_S = 1
+# Of an error that the framework raised itself: the code in the answer.
+_FRAMEWORK_REASONS = {404: "not_found", 405: "method_not_allowed"}
+
+
+class ErrorAnswer(msgspec.Struct):
+    """What every answer that is not a success carries."""
+
+    error: str
+    message: str
+
+
+def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """`value` as JSON."""
+    return Response(
+        _encoder.encode(value), status, {**_NO_STORE, **headers} if headers else _NO_STORE, "application/json"
+    )
+
+
+async def on_avert_error(_request: Request, error: Exception) -> Response:
+    """An expected failure: its own class knows reason and status."""
+    assert isinstance(error, AvertError)  # noqa: S101  # registered for this class only
+    headers: dict[str, str] = {}
+    if isinstance(error, TooManyRequestsError):
+        headers["retry-after"] = str(error.retry_after_s)
+    elif isinstance(error, BrokerUnavailableError):
+        headers["retry-after"] = str(_BROKER_RETRY_S)
+    if error.status == 500:
+        log.error("request_failed", reason=error.reason, error=str(error))
+    return answer(ErrorAnswer(error.reason, str(error)), error.status, headers)
+
+
+async def on_http_exception(_request: Request, error: Exception) -> Response:
+    """What the framework refuses: no such path, no such method."""
+    assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
+    reason = _FRAMEWORK_REASONS.get(error.status_code, "bad_request")
+    return answer(ErrorAnswer(reason, error.detail), error.status_code, dict(error.headers or {}))
+
+
+async def on_defect(request: Request, error: Exception) -> Response:
+    """A defect of ours: the client learns that, and nothing else; the log has the rest."""
+    log.error("request_crashed", path=request.url.path, error=repr(error), exc_info=error)
+    return answer(ErrorAnswer("internal", "this is our fault; it has been logged"), 500)

@@ -1,0 +1,78 @@
+"""The application: services, routes, and what becomes of errors."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from streams.errors import AvertError
+from streams.http.access import Access, Keys
+from streams.http.answers import on_avert_error, on_defect, on_http_exception
+from streams.http.broker import EventLog
+from streams.http.caller import Services
+from streams.http.collector import Collector
+from streams.http.edge import Edge
+from streams.http.openapi import openapi_document
+from streams.http.operations import Operations
+from streams.http.rates import Rates
+from streams.http.reading import SuggestionReader
+from streams.http.receipts import Receipts, Tokens
+from streams.http.suggestions import Suggestions
+from streams.settings import Settings
+
+
+def build_services(settings: Settings, keys: Keys, *, development: bool = False) -> Services:
+    """Make what the handlers need. Nothing is connected yet: see `EventLog.start`."""
+    return Services(
+        settings=settings,
+        access=Access(keys, settings.visitor_ids, settings.token_ttl_s, development=development),
+        rates=Rates(settings.rate_per_key_per_s, settings.rate_per_address_per_s, settings.rate_per_visitor_per_s),
+        log=EventLog(settings),
+        reader=SuggestionReader(settings.redis_url, settings.redis_timeout_ms),
+    )
+
+
+def build_routes(services: Services) -> list[Route]:
+    """The public routes, busiest first: they are tried in this order."""
+    suggestions = Suggestions(services)
+    collector = Collector(services, suggestions)
+    operations = Operations(services)
+    document = openapi_document()
+
+    async def openapi(_request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    return [
+        Route("/v1/events", collector.post, methods=["POST"]),
+        Route("/v1/suggestions", suggestions.get, methods=["GET"]),
+        Route("/v1/receipts", Receipts(services).post, methods=["POST"]),
+        Route("/v1/tokens", Tokens(services).post, methods=["POST"]),
+        Route("/healthz", operations.healthz, methods=["GET"]),
+        Route("/readyz", operations.readyz, methods=["GET"]),
+        Route("/openapi.json", openapi, methods=["GET"]),
+    ]
+
+
+def build_app(services: Services) -> ASGIApp:
+    """The application of the public port."""
+    routes = build_routes(services)
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            AvertError: on_avert_error,
+            HTTPException: on_http_exception,
+            ClientDisconnect: _on_disconnect,
+            Exception: on_defect,
+        },
+    )
+    app.router.redirect_slashes = False  # a redirected POST loses its body in many clients
+    return Edge(app, services.access.origin_allowed, frozenset(route.path for route in routes))
+
+
+async def _on_disconnect(_request: Request, _error: Exception) -> Response:
+    """Nobody is there to read it; the status is for the metrics."""
+    return Response(status_code=400)

@@ -1,0 +1,82 @@
+"""Who calls: what a request presents, gathered in one place, and the limits that hold for every call."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from streams.core.event import VISITOR_CHARS_MAX
+from streams.errors import RequestError
+from streams.http.access import Access, credentials, unauthorized
+from streams.http.broker import EventLog
+from streams.http.rates import Rates, network_of
+from streams.http.reading import SuggestionReader
+from streams.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the handlers work with; one of each per process."""
+
+    settings: Settings
+    access: Access
+    rates: Rates
+    log: EventLog
+    reader: SuggestionReader
+
+
+class Caller:
+    """One request's caller: where from, with which key, with which token; and when."""
+
+    __slots__ = ("_services", "address", "key", "now_ms", "origin", "refuses_tracking", "request", "token")
+
+    def __init__(self, request: Request, services: Services) -> None:
+        headers, query = request.headers, request.query_params
+        presented = credentials(headers.get("authorization"))
+        self._services = services
+        self.request = request
+        self.now_ms = int(time.time() * 1000)
+        self.address = network_of(request.client.host if request.client else "")
+        self.origin: str | None = headers.get("origin")
+        # A beacon can set no header: key and token may stand in the query.
+        self.key: str | None = headers.get("x-write-key") or query.get("key") or presented
+        self.token: str | None = headers.get("x-visitor-token") or query.get("token") or presented
+        self.refuses_tracking: bool = headers.get("sec-gpc", "").strip() == "1"
+
+    def admit(self) -> None:
+        """Count the request against its address. Raises TooManyRequestsError."""
+        self._services.rates.take("address", self.address, time.monotonic())
+
+    def admit_writer(self) -> bool:
+        """Let a sender of events in and count it. True when it holds a server key. Raises UnauthorizedError."""
+        self.admit()
+        trusted = self._services.access.check_writer(self.key, self.origin)
+        self._services.rates.take("key", self.key or "", time.monotonic())
+        return trusted
+
+    def admit_visitor(self, visitor: str) -> None:
+        """Count the request against a visitor. Raises TooManyRequestsError."""
+        self._services.rates.take("visitor", visitor, time.monotonic())
+
+    def may_read(self, visitor: str) -> bool:
+        """Whether the caller may see what belongs to `visitor`."""
+        return self._services.access.may_read(visitor, self.key, self.token, self.now_ms // 1000)
+
+    def require_reader(self, visitor: str) -> None:
+        """Raises UnauthorizedError unless the caller may see what belongs to `visitor`."""
+        if not self.may_read(visitor):
+            raise unauthorized()
+
+    def require_server(self) -> None:
+        """Raises UnauthorizedError unless the caller holds a server key."""
+        if not self._services.access.is_server_key(self.key):
+            raise unauthorized()
+
+    def visitor_asked(self) -> str:
+        """The `visitor` of the query. Raises RequestError when it is missing or too long."""
+        visitor = self.request.query_params.get("visitor", "")
+        if not 1 <= len(visitor) <= VISITOR_CHARS_MAX:
+            raise RequestError(f"`visitor` is needed: 1 to {VISITOR_CHARS_MAX} characters")
+        return str(visitor)

@@ -1,0 +1,156 @@
+"""A request's bytes -> events ready for the log, or a refusal each. Pure: the time is an argument.
+
+1. The body is one event, a list of them, or ``{"events": [...]}``.
+2. Each is judged on its own: what is wrong with one never hinders its neighbours.
+3. A client's clock is corrected by what it says the time was when it sent: ``ts := received - (sentAt - ts)``, never
+   before the epoch, never after `received`.
+4. Personal data is masked in all of it, fields unknown to us included, before any of it is kept.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.core.effects import Refusal
+from streams.core.event import (
+    EVENT_BYTES_MAX,
+    Event,
+    Refused,
+    check_event,
+    clamp_ts,
+    encode_event,
+    parse_event,
+    scrub_event,
+)
+from streams.errors import PayloadTooLargeError, RequestError
+
+_KNOWN = frozenset({*Event.__struct_fields__, "sentAt", "sent_at"})
+
+
+class _Envelope(msgspec.Struct):
+    events: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    sentAt: Any = None  # noqa: N815  # the name on the wire
+    sent_at: Any = None
+
+
+class Arrival(NamedTuple):
+    """What holds for all events of one request. Times in ms."""
+
+    received: int
+    sent_at: int | None
+    minted: str  # the visitor of events that name none
+    refuses_tracking: bool  # the browser said so (Sec-GPC)
+    query_allowed: frozenset[str]
+
+
+class Accepted(NamedTuple):
+    """An event for the log: whose it is, and its bytes."""
+
+    visitor: str
+    value: bytes
+
+
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+_object_decoder = msgspec.json.Decoder(dict[str, Any])
+_encoder = msgspec.json.Encoder()
+
+
+class Split(NamedTuple):
+    """A body taken apart: the events' bytes, and the client's clock when it sent them."""
+
+    events: list[bytes]
+    sent_at: int | None
+
+
+def split_body(body: bytes, events_max: int) -> Split:
+    """Take a body apart. Raises RequestError when it is not JSON of one of the three forms."""
+    try:
+        if body.lstrip()[:1] == b"[":
+            raws, sent_at = _list_decoder.decode(body), None
+        else:
+            envelope = _envelope_decoder.decode(body)
+            said = envelope.sentAt if envelope.sentAt is not None else envelope.sent_at
+            sent_at = None if said is None else to_ms(said)
+            if envelope.events is msgspec.UNSET:
+                return Split([body], sent_at)
+            raws = envelope.events
+    except msgspec.ValidationError as error:
+        raise RequestError(f"the body is not an event, a list, or an object with `events`: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(f"the body is not JSON: {error}") from error
+    if len(raws) > events_max:
+        raise PayloadTooLargeError(f"{len(raws)} events in one request; at most {events_max}")
+    return Split([bytes(raw) for raw in raws], sent_at)
+
+
+def read_event(raw: bytes, arrival: Arrival) -> Accepted | Refused:
+    """One event's bytes, made ready for the log."""
+    if len(raw) > EVENT_BYTES_MAX:
+        return Refused(Refusal.TOO_LARGE, f"{len(raw)} bytes; at most {EVENT_BYTES_MAX}")
+    try:
+        fields = _object_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # The core has a word for each of these; it is asked only now, when speed no longer matters.
+        refused = parse_event(raw)
+        return refused if isinstance(refused, Refused) else Refused(Refusal.NOT_JSON, str(error))
+    corrected = corrected_ts(fields.get("ts"), arrival)
+    if corrected is None:
+        return Refused(Refusal.SCHEMA, "`ts` is milliseconds since the epoch, or ISO 8601")
+    fields["ts"] = corrected
+    fields["received"] = arrival.received
+    if fields.get("visitor") is None:
+        fields["visitor"] = arrival.minted
+    try:
+        event = msgspec.convert(fields, Event)
+    except msgspec.ValidationError as error:
+        return Refused(Refusal.SCHEMA, str(error))
+    return check_event(event) or _finish(event, fields, arrival)
+
+
+def _finish(event: Event, fields: dict[str, Any], arrival: Arrival) -> Accepted | Refused:
+    if arrival.refuses_tracking:
+        event.context = {**event.context, "consent": False}
+    value = encode_event(scrub_event(event, arrival.query_allowed))
+    if not fields.keys() <= _KNOWN:
+        unknown = {key: item for key, item in fields.items() if key not in _KNOWN}
+        # They obey the limits and the masking of `props`, whose place they take for a moment.
+        carrier = Event(id=event.id, visitor=event.visitor, type=event.type, ts=event.ts, props=unknown)
+        refused = check_event(carrier)
+        if refused:
+            return Refused(refused.reason, refused.detail.replace("`props.", "`", 1).replace("`props`", "the event", 1))
+        value = value[:-1] + b"," + _encoder.encode(scrub_event(carrier).props)[1:]
+    if len(value) > EVENT_BYTES_MAX:  # it grew by what is filled in: the worker would refuse it
+        return Refused(Refusal.TOO_LARGE, f"{len(value)} bytes with what is filled in; at most {EVENT_BYTES_MAX}")
+    return Accepted(event.visitor, value)
+
+
+def corrected_ts(said: Any, arrival: Arrival) -> int | None:
+    """When the event happened by our clock, ms. `said` is its `ts` as sent; None when that is no point in time."""
+    if said is None:
+        return arrival.received
+    ts = to_ms(said)
+    if ts is None:
+        return None
+    if arrival.sent_at is not None:
+        ts = arrival.received - (arrival.sent_at - ts)
+    return clamp_ts(ts, arrival.received)
+
+
+def to_ms(said: Any) -> int | None:
+    """Milliseconds since the epoch (a number) or ISO 8601 (text; UTC unless it says otherwise) -> ms; else None."""
+    kind = type(said)
+    if kind is int:
+        return int(said)
+    if kind is float:
+        return int(said)
+    if kind is not str:
+        return None
+    try:
+        moment = datetime.fromisoformat(said)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,127 @@
+"""The API process: the public port, the private metrics port, and what runs behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable
+
+import uvloop
+from granian.constants import Interfaces
+from granian.server.embed import Server
+from starlette.types import ASGIApp
+
+from streams.errors import SettingsError
+from streams.http.access import Keys, ephemeral_keys, load_keys
+from streams.http.app import build_app, build_services
+from streams.http.operations import metrics_app
+from streams.settings import Settings
+from streams.telemetry import READY, configure_logs, log
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+# Connections that the kernel holds while the loop is busy: a burst of pages, not a queue to live in.
+_BACKLOG = 2048
+_POLL_S = 0.01  # between two looks whether a server listens already
+
+
+def main(settings: Settings) -> int:
+    """Run the API until SIGINT or SIGTERM. Returns the exit code; raises SettingsError for what cannot be run."""
+    configure_logs(settings.log_format, settings.log_level)
+    uvloop.run(run_api(settings))
+    return 0
+
+
+async def run_api(settings: Settings, *, ready: Callable[[int, int], None] | None = None) -> None:
+    """Serve until the process is told to stop. `ready(api_port, metrics_port)` is called when both listen."""
+    keys, development = _keys(settings)
+    api_port = _listenable(settings.api_host, settings.api_port)
+    metrics_port = _listenable(settings.metrics_host, settings.metrics_port)
+    services = build_services(settings, keys, development=development)
+    await services.log.start()
+    servers = [
+        _server(build_app(services), settings.api_host, api_port),
+        _server(metrics_app(), settings.metrics_host, metrics_port),
+    ]
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _stop, servers)
+    running = [asyncio.create_task(server.serve()) for server in servers]
+    try:
+        listening = asyncio.create_task(_accept((settings.api_host, api_port), (settings.metrics_host, metrics_port)))
+        await asyncio.wait([listening, *running], return_when=asyncio.FIRST_COMPLETED)
+        if listening.done():
+            log.info("api_listening", host=settings.api_host, port=api_port, metrics_port=metrics_port)
+            if ready is not None:
+                ready(api_port, metrics_port)
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+    finally:
+        READY.labels("api").set(0)
+        _stop(servers)  # one that ended by itself takes the other along
+        await asyncio.gather(*running)
+        await services.log.close()
+        await services.reader.close()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        log.info("api_stopped")
+
+
+def _server(app: ASGIApp, host: str, port: int) -> Server:
+    """One listening server in this process and loop. Lifespan is not used: `run_api` starts and stops things itself."""
+    logging.getLogger("_granian").setLevel(logging.WARNING)
+    return Server(
+        app, address=host, port=port, interface=Interfaces.ASGINL, websockets=False, backlog=_BACKLOG,
+        log_enabled=False,
+    )
+
+
+def _stop(servers: list[Server]) -> None:
+    for server in servers:
+        server.stop()  # type: ignore[no-untyped-call]
+
+
+def _keys(settings: Settings) -> tuple[Keys, bool]:
+    """The keys, and whether they were made up for developing: then only this machine may reach the API."""
+    if settings.keys_file is not None:
+        return load_keys(settings.keys_file), False
+    if settings.api_host not in _LOOPBACK:
+        raise SettingsError(
+            f"AVERT_KEYS_FILE is needed to listen on {settings.api_host}: without it keys are made up, and that is"
+            " only for loopback"
+        )
+    keys = ephemeral_keys()
+    log.warning(
+        "ephemeral_keys", write_key=keys.write_keys[0].key, server_key=keys.server_keys[0],
+        why="no keys file: these end with the process; for developing only",
+    )
+    return keys, True
+
+
+def _listenable(host: str, port: int) -> int:
+    """The port (a free one for 0). Raises SettingsError when somebody listens there already.
+
+    The server itself binds with SO_REUSEPORT, under which two processes would silently share one port.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        return int(probe.getsockname()[1])
+
+
+async def _accept(*addresses: tuple[str, int]) -> None:
+    """Return when connections are accepted at all of these."""
+    for host, port in addresses:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(_POLL_S)
+                continue
+            writer.close()
+            break

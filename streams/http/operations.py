@@ -1,0 +1,39 @@
+"""What operations ask: ``/healthz``, ``/readyz``, and ``/metrics`` on a port of its own."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from streams.http.answers import answer
+from streams.http.caller import Services
+from streams.http.models import HealthOut, ReadyOut
+from streams.telemetry import METRICS_CONTENT_TYPE, READY, metrics_page
+
+
+class Operations:
+    """The probes."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def healthz(self, _request: Request) -> Response:
+        """200 as long as the process can answer at all."""
+        return answer(HealthOut("ok"))
+
+    async def readyz(self, _request: Request) -> Response:
+        """200 when Kafka and Redis can be reached, else 503; which of them is in the answer."""
+        kafka, redis = self._services.log.available, await self._services.reader.ping()
+        READY.labels("api").set(kafka and redis)
+        return answer(ReadyOut(kafka and redis, kafka, redis), 200 if kafka and redis else 503)
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(metrics_page(), media_type=METRICS_CONTENT_TYPE)
+
+
+def metrics_app() -> Starlette:
+    """The application of the private port: ``/metrics`` and nothing else."""
+    return Starlette(routes=[Route("/metrics", _metrics)])

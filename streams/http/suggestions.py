@@ -1,0 +1,44 @@
+"""``GET /v1/suggestions``: what may be shown to a visitor now. A page never breaks of it."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from streams.http.answers import answer
+from streams.http.caller import Caller, Services
+from streams.http.language import in_language, wanted_languages
+from streams.http.models import SuggestionOut, SuggestionsOut
+from streams.telemetry import SUGGESTIONS_READ
+
+
+class Suggestions:
+    """Reading suggestions, for the route of their own and for ``?wait``."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def get(self, request: Request) -> Response:
+        """Answer ``GET /v1/suggestions?visitor=...[&session=...&placement=...&lang=...]``."""
+        caller = Caller(request, self._services)
+        caller.admit()
+        visitor = caller.visitor_asked()
+        caller.require_reader(visitor)
+        caller.admit_visitor(visitor)
+        return answer(SuggestionsOut(await self.read(caller, visitor)))
+
+    async def read(self, caller: Caller, visitor: str) -> list[SuggestionOut]:
+        """The visitor's suggestions for this caller; [] also when Redis is away or the browser refuses tracking."""
+        if caller.refuses_tracking:
+            return []
+        query = caller.request.query_params
+        session, placement = query.get("session"), query.get("placement")
+        wanted = wanted_languages(query.get("lang"), caller.request.headers.get("accept-language"))
+        found = [
+            in_language(suggestion, wanted)
+            for suggestion in await self._services.reader.read(visitor, caller.now_ms)
+            if (session is None or suggestion.session == session)
+            and (placement is None or suggestion.placement == placement)
+        ]
+        SUGGESTIONS_READ.inc(len(found))
+        return found
