@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from streams.core.definition import Mark, Program, RuleDefinition
 from streams.rulefiles.findings import BROKEN, Report, quoted, suggest
 from streams.rulefiles.forms import Reader
-from streams.rulefiles.rules import OUTCOMES_FILE, RULES_FILE, Declared, ReadRule, RuleKind, declared_names
+from streams.rulefiles.outcomes import OUTCOMES_FILE, Declared, declared_names
+from streams.rulefiles.rules import RULES_FILE, ReadRule, RuleKind
 from streams.rulefiles.testforms import RuleTest
 from streams.rulefiles.yaml_tree import FILE_BYTES_MAX, MapNode, Node, read_tree
 
@@ -54,7 +55,10 @@ def read_program(
         return None
     files = list(_files(directory, report))
     if directory / OUTCOMES_NAME not in files:
-        report.add(Mark(str(directory / OUTCOMES_NAME)), f"the file {OUTCOMES_NAME} is missing: it declares what counts and what it costs")
+        report.add(
+            Mark(str(directory / OUTCOMES_NAME)),
+            f"the file {OUTCOMES_NAME} is missing: it declares what counts and what it costs",
+        )
     names: dict[str, str | None] | None = None
     for path in files:
         documents = read_tree(_read_bytes(path, report), str(path), report)
@@ -145,7 +149,10 @@ def _check_ids(rules: list[ReadRule], report: Report) -> None:
         known = first.setdefault(definition.id, definition)
         if known is not definition:
             where = known.mark
-            report.add(definition.mark, f"two rules are named {quoted(definition.id)}; the first is in {where.file}:{where.line}")
+            report.add(
+                definition.mark,
+                f"two rules are named {quoted(definition.id)}; the first is in {where.file}:{where.line}",
+            )
 
 
 def _check_outcomes(rules: list[ReadRule], names: dict[str, str | None], report: Report) -> None:
@@ -157,9 +164,14 @@ def _check_outcomes(rules: list[ReadRule], names: dict[str, str | None], report:
         verb = "prevents" if prevents else "promotes"
         if name not in names:
             fitting = sorted(known for known, kind in names.items() if kind in (wanted, None))
-            report.add(rule.outcome_mark, f"no outcome {quoted(name)} is declared in {OUTCOMES_NAME}" + suggest(name, fitting))
+            report.add(
+                rule.outcome_mark, f"no outcome {quoted(name)} is declared in {OUTCOMES_NAME}" + suggest(name, fitting)
+            )
         elif names[name] not in (wanted, None):
-            report.add(rule.outcome_mark, f"a rule `{verb}` {_ARTICLE[wanted]}, and {quoted(name)} is {_ARTICLE[names[name] or '']}")
+            report.add(
+                rule.outcome_mark,
+                f"a rule `{verb}` {_ARTICLE[wanted]}, and {quoted(name)} is {_ARTICLE[names[name] or '']}",
+            )
 
 
 _ARTICLE = {"anti_conversion": "an anti-conversion", "conversion": "a conversion", "": "neither"}

@@ -171,7 +171,9 @@ def _compare_texts(expect: Expected, run: _Run, expected: list[str], got: list[s
         texts: dict[str, str] = getattr(first, name) if first else {}
         for language, text in wanted:
             expected.append(f"{name} in {language}: {text!r}")
-            got.append(f"{name} in {language}: {texts[language]!r}" if language in texts else f"no {name} in {language}")
+            got.append(
+                f"{name} in {language}: {texts[language]!r}" if language in texts else f"no {name} in {language}"
+            )
 
 
 def _at(verb: str, times_ms: tuple[int, ...]) -> str:

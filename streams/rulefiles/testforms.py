@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 from streams.core.definition import Mark, Text
 from streams.core.effects import Arm, Suppression
+from streams.rulefiles.fields import full_field
 from streams.rulefiles.findings import BROKEN, suggest
 from streams.rulefiles.forms import Either, Fields, Form, FormKind, Key, Kind, ListOf, Reader, Schema, shown
-from streams.rulefiles.matchers import EVENT_TYPE, full_field
+from streams.rulefiles.matchers import EVENT_TYPE
 from streams.rulefiles.values import Choice, Duration, Line, Texts, parse_duration
 from streams.rulefiles.yaml_tree import ListNode, MapNode, Node, ScalarNode, scalar_value
 
@@ -203,11 +204,11 @@ TEXT = Form(
 
 def _expected(fields: Fields) -> Any:
     if not fields.node.items:
-        return fields.reader.fault(fields.mark, "expected `silent`, `fires`, `suppressed`, `withdrawn` or `text`, got an empty map")
+        return fields.reader.fault(
+            fields.mark, "expected `silent`, `fires`, `suppressed`, `withdrawn` or `text`, got an empty map"
+        )
     wanted: _Wanted = fields.get("text", _Wanted((), ()))
-    return Expected(
-        fields.get("fires"), fields.get("suppressed"), fields.get("withdrawn"), wanted.title, wanted.body
-    )
+    return Expected(fields.get("fires"), fields.get("suppressed"), fields.get("withdrawn"), wanted.title, wanted.body)
 
 
 EXPECT = Form(
@@ -216,7 +217,12 @@ EXPECT = Form(
     "What must come of the events. `silent` alone: nothing at all.",
     (
         Key("fires", Times(), "exactly at these times a suggestion is made", example="fires: at 40s"),
-        Key("suppressed", Reasons(), "the reasons for which firings led to no suggestion", example="suppressed: limit_session"),
+        Key(
+            "suppressed",
+            Reasons(),
+            "the reasons for which firings led to no suggestion",
+            example="suppressed: limit_session",
+        ),
         Key("withdrawn", Times(), "exactly at these times a suggestion is taken back", example="withdrawn: at 2m"),
         Key("text", FormKind(TEXT), "the words of the first suggestion", example='text: {title: "Can\'t find it?"}'),
     ),
@@ -245,7 +251,13 @@ class Silent(Kind):
 
 def _test(fields: Fields) -> RuleTest:
     return RuleTest(
-        fields["name"], fields["events"], fields["expect"], fields.get("until"), fields.get("arm", "treated"), "", fields.mark
+        fields["name"],
+        fields["events"],
+        fields["expect"],
+        fields.get("until"),
+        fields.get("arm", "treated"),
+        "",
+        fields.mark,
     )
 
 
@@ -255,20 +267,41 @@ TEST = Form(
     "An example: one visitor's events, and what must come of them. Runs on the real engine with only this rule.",
     (
         Key("name", Line(), "what it shows", True, example="name: two empty searches within five minutes"),
-        Key("events", ListOf(EventKind(), at_most=EVENTS_PER_TEST_MAX, what="events"), "what the visitor did, in the order of arrival",
-            True, example="events: [{at: 0s, event: search, results: 0}]"),
-        Key("until", Duration(), "let the clock run on to here, so that timers are seen", default="the last event",
-            example="until: 30m"),
-        Key("arm", Choice({"treated": "sees suggestions", "control": "is only counted"}), "which arm the visitor is in",
-            default="treated", example="arm: control"),
-        Key("expect", Either(Silent(), FormKind(EXPECT)), "`silent`, or what happens when", True, example="expect: {fires: at 40s}"),
+        Key(
+            "events",
+            ListOf(EventKind(), at_most=EVENTS_PER_TEST_MAX, what="events"),
+            "what the visitor did, in the order of arrival",
+            True,
+            example="events: [{at: 0s, event: search, results: 0}]",
+        ),
+        Key(
+            "until",
+            Duration(),
+            "let the clock run on to here, so that timers are seen",
+            default="the last event",
+            example="until: 30m",
+        ),
+        Key(
+            "arm",
+            Choice({"treated": "sees suggestions", "control": "is only counted"}),
+            "which arm the visitor is in",
+            default="treated",
+            example="arm: control",
+        ),
+        Key(
+            "expect",
+            Either(Silent(), FormKind(EXPECT)),
+            "`silent`, or what happens when",
+            True,
+            example="expect: {fires: at 40s}",
+        ),
     ),
     _test,
-)  # fmt: skip
+)
 
 
 def event_objects(fields: tuple[tuple[str, JsonValue], ...]) -> Mapping[str, dict[str, JsonValue]]:
-    """The objects `page`, `props` and `context` of an event from full paths: ``page.path`` -> ``{"page": {"path": ...}}``."""
+    """An event's `page`, `props` and `context` from full paths: ``page.path`` -> ``{"page": {"path": ...}}``."""
     objects: dict[str, dict[str, JsonValue]] = {"page": {}, "props": {}, "context": {}}
     for path, value in fields:
         head, *names = path.split(".")

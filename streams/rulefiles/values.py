@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ def parse_duration(text: str) -> int | None:
         return None
     parts = _DURATION_PART.findall(text)
     sizes = [UNIT_MS[unit] for _, unit in parts]
-    if any(after >= before for before, after in zip(sizes, sizes[1:], strict=False)):
+    if any(after >= before for before, after in pairwise(sizes)):
         return None
     return sum(int(number) * size for (number, _), size in zip(parts, sizes, strict=True))
 
@@ -64,7 +65,9 @@ class Duration(Kind):
         ms = parse_duration(node.text)
         if ms is None:
             if isinstance(scalar_value(node), int | float):
-                return reader.fault(node, f"a duration needs a unit: {quoted(node.text + 's')}, {quoted(node.text + 'm')}, ...")
+                return reader.fault(
+                    node, f"a duration needs a unit: {quoted(node.text + 's')}, {quoted(node.text + 'm')}, ..."
+                )
             return self.wrong(node, reader)
         if ms == 0 and not self.zero:
             return reader.fault(node, "a duration of nothing: no time is less than 0, so this could never hold")
@@ -268,7 +271,9 @@ class Texts(Kind):
         for language, value in node.items:
             if not _LANGUAGE.match(language.text):
                 whole = False
-                reader.fault(language, f"expected a language such as `en`, `it` or `pt-BR`, got {quoted(language.text)}")
+                reader.fault(
+                    language, f"expected a language such as `en`, `it` or `pt-BR`, got {quoted(language.text)}"
+                )
             text = self._template.read(value, reader)
             whole = whole and text is not BROKEN
             pairs += ((language.text, text),)

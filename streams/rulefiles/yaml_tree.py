@@ -83,9 +83,18 @@ _INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _OTHER_BASE = re.compile(r"0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?\Z")
 _WORDS: dict[str, Scalar] = {
-    "": None, "~": None, "null": None, "Null": None, "NULL": None,
-    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
-}  # fmt: skip
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
 
 
 def scalar_value(node: ScalarNode) -> Scalar:
@@ -112,9 +121,16 @@ def scalar_value(node: ScalarNode) -> Scalar:
 # What the parser raises on text that is not YAML. Besides its own errors these have been seen from its inside
 # (chr() of a number too large, a tag's handle that is missing), or follow from how it is written.
 _PARSER_ERRORS = (
-    YAMLError, ValueError, TypeError, AttributeError, LookupError, AssertionError, NotImplementedError,
-    RecursionError, OverflowError,
-)  # fmt: skip
+    YAMLError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    AssertionError,
+    NotImplementedError,
+    RecursionError,
+    OverflowError,
+)
 
 # What the parser says -> what a person needs to hear.
 _SYNTAX = (
@@ -123,17 +139,19 @@ _SYNTAX = (
     ("did not find expected <block end>", "wrong indentation: this line belongs to no list or map above it"),
     ("but found '<block mapping start>'", "wrong indentation: this line belongs to no list or map above it"),
     ("could not find expected ':'", "a key without `: value`"),
-    ("could not find expected ’:’", "a key without `: value`"),
     ("found unexpected end of stream", "the file ends inside an open quote or bracket"),
     ("but found '<stream end>'", "the file ends inside an open quote or bracket"),
     ("character '%'", "text that begins with `%` needs quotes"),
     ("character '@'", "text that begins with `@` needs quotes"),
     ("character '`'", "text that begins with a backtick needs quotes"),
-    ("found unknown escape character", "an unknown escape in double quotes; in single quotes `\\` is an ordinary character"),
+    (
+        "found unknown escape character",
+        "an unknown escape in double quotes; in single quotes `\\` is an ordinary character",
+    ),
     ("did not find expected ',' or", "a `,` or a closing bracket is missing before this"),
     ("expected ',' or", "a `,` or a closing bracket is missing before this"),
     ("incompatible YAML", "only YAML 1.2 is read"),
-)  # fmt: skip
+)
 
 
 def read_tree(raw: bytes, file: str, report: Report) -> list[Node]:
