@@ -67,6 +67,30 @@ class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
     speed: float = 0.0  # times real time; 0: as fast as possible
 
 
+def with_columns(
+    options: ReplayOptions,
+    columns: Mapping[str, str],
+    rename: Mapping[str, str],
+    props: str | None,
+    default_type: str,
+    speed: float,
+) -> ReplayOptions:
+    """`options` with what was said on the command line. Raises ReplayError for a field that an event does not have."""
+    for name in columns:
+        if name not in TARGETS:
+            raise ReplayError(f"an event has no field {name!r}; a column can be mapped to: {', '.join(TARGETS)}")
+    if speed < 0:
+        raise ReplayError("the speed cannot be negative")
+    return msgspec.structs.replace(
+        options,
+        columns={**options.columns, **columns},
+        rename={**options.rename, **rename},
+        props=props or options.props,
+        default_type=type_name(default_type),
+        speed=speed,
+    )
+
+
 class BadLine(NamedTuple):
     """A line that cannot be an event, counted from 1, and why."""
 

@@ -1,0 +1,146 @@
+"""Is this installation fit for work? One finding a question, each with what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+import redis.asyncio as redis
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.core.ruleset import EngineOptions
+from streams.errors import AvertError
+from streams.rulefiles.load import load_rules
+from streams.settings import Settings
+
+TIMEOUT_S = 5.0  # for one server's answer
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What was asked, and the answer. `problem`: it will not work so; `warning`: it will, but look at it."""
+
+    subject: str
+    state: Literal["ok", "warning", "problem"]
+    text: str
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Ask everything. Never raises for what it finds."""
+    findings = []
+    for subject, question in QUESTIONS.items():
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                state, text = await question(settings)
+        except TimeoutError:
+            state, text = "problem", f"no answer within {TIMEOUT_S:g} s"
+        except (AvertError, KafkaError, redis.RedisError, OSError) as error:
+            state, text = "problem", str(error) or type(error).__name__
+        findings.append(Finding(subject, state, text))
+    return findings
+
+
+Answer = tuple[Literal["ok", "warning", "problem"], str]
+
+
+async def _kafka(settings: Settings) -> Answer:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=int(TIMEOUT_S * 1000))
+    try:
+        await admin.start()
+        brokers = (await admin.describe_cluster())["brokers"]
+    finally:
+        await admin.close()
+    if settings.replication_factor > len(brokers):
+        wanted = f"AVERT_REPLICATION_FACTOR={settings.replication_factor}"
+        return "problem", f"{len(brokers)} broker(s), but {wanted}"
+    return "ok", f"{settings.kafka_bootstrap}: {len(brokers)} broker(s)"
+
+
+async def _topics(settings: Settings) -> Answer:
+    from streams.worker.topics import agreed_partitions, partition_counts, topic_names  # noqa: PLC0415  # its room
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=int(TIMEOUT_S * 1000))
+    try:
+        await admin.start()
+        names = topic_names(settings)
+        counts = await partition_counts(admin, names)
+    finally:
+        await admin.close()
+    if not counts:
+        return "warning", f"none yet; the first worker creates {len(names)} with {settings.partitions} partitions"
+    partitions = agreed_partitions(counts, settings.partitions)
+    missing = [name for name in names if name not in counts]
+    note = f"; missing, to be created by the first worker: {', '.join(missing)}" if missing else ""
+    return ("warning" if missing else "ok"), f"{len(counts)} with {partitions} partitions{note}"
+
+
+async def _redis(settings: Settings) -> Answer:
+    client = redis.Redis.from_url(settings.redis_url, socket_connect_timeout=TIMEOUT_S, socket_timeout=TIMEOUT_S)
+    try:
+        server = await client.info("server")
+        memory = await client.info("memory")
+    finally:
+        await client.aclose()
+    where = urlsplit(settings.redis_url)
+    text = f"{where.hostname}:{where.port or 6379}: {server.get('server_name', 'redis')} {server.get('redis_version')}"
+    if memory.get("maxmemory_policy", "noeviction") == "noeviction" and int(memory.get("maxmemory", 0)):
+        return "warning", f"{text}; with maxmemory and noeviction writes fail when it is full: volatile-ttl suits"
+    return "ok", text
+
+
+async def _rules(settings: Settings) -> Answer:
+    options = EngineOptions(allowed_link_hosts=frozenset(settings.allowed_link_hosts))
+    rules = load_rules(settings.rules_dir, options)
+    return "ok", f"{settings.rules_dir}: {len(rules.rules)} rules, version {rules.version}"
+
+
+async def _keys(settings: Settings) -> Answer:
+    if settings.keys_file is None:
+        return "warning", "AVERT_KEYS_FILE is not set: the API makes keys that go with its process"
+    keys = json.loads(settings.keys_file.read_text())
+    readable_by_others = settings.keys_file.stat().st_mode & 0o077
+    if readable_by_others:
+        return "warning", f"{settings.keys_file} can be read by others: chmod 600"
+    return "ok", f"{settings.keys_file}: {len(keys.get('write_keys', []))} write keys"
+
+
+async def _visitor_ids(settings: Settings) -> Answer:
+    if settings.visitor_ids == "capability":
+        return "warning", "AVERT_VISITOR_IDS=capability: whoever knows an id reads its suggestions; ids must be UUIDs"
+    return "ok", "minted by the API; suggestions need a token"
+
+
+async def _exposure(settings: Settings) -> Answer:
+    hosts = {"metrics": settings.metrics_host, "worker HTTP": settings.worker_http_host}
+    public = [name for name, host in hosts.items() if not _is_loopback(host)]
+    if public:
+        return "warning", f"{' and '.join(public)} answer beyond this machine: keep them in a private network"
+    return "ok", "metrics answer on this machine only"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return all(info[4][0] in ("127.0.0.1", "::1") for info in socket.getaddrinfo(host, None))
+    except OSError:
+        return False
+
+
+QUESTIONS: dict[str, Callable[[Settings], Awaitable[Answer]]] = {
+    "Kafka": _kafka,
+    "topics": _topics,
+    "Redis": _redis,
+    "rules": _rules,
+    "keys": _keys,
+    "visitor ids": _visitor_ids,
+    "exposure": _exposure,
+}
+
+
+def as_json(findings: list[Finding]) -> dict[str, Any]:
+    """All findings, and whether there is no problem among them."""
+    return {"ok": all(finding.state != "problem" for finding in findings), "findings": msgspec.to_builtins(findings)}
