@@ -5,8 +5,8 @@
 2. `holds(session, at)` is asked as of a moment of event time; windows are half open: exactly D apart is outside.
 3. `next_change` is the next moment at which `holds` may change with no event; `wake` is called at that moment.
 4. The state is a function of the set of events seen, not of their order, up to the stated bounds.
-5. `feed` and `wake` return CHANGED bits; FRESH says that a new match was completed: a new edge for its rule even
-   if the match before still holds.
+5. `feed` and `wake` return CHANGED only when `holds` may have become another answer, so that a rule is looked at
+   only then; FRESH besides when a new match was completed: a new edge even if the match before still holds.
 """
 
 from __future__ import annotations
@@ -94,23 +94,21 @@ class CountLeaf(Leaf):
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         state = session.states.get(self.key)
         if self.within is None:
-            if state is None:
-                session.states[self.key] = [1]
-            elif state[0] >= self.keep:
+            count = 1 if state is None else state[0] + 1
+            if count > self.keep:
                 return SAME
-            else:
-                state[0] += 1
-            return CHANGED
+            session.states[self.key] = [count]
+            return CHANGED if count in (self.at_least, self.keep) else SAME
         if state is None:
-            session.states[self.key] = [ts]
-            return CHANGED
-        if ts >= state[-1]:
+            state = session.states[self.key] = [ts]
+        elif ts >= state[-1]:
             state.append(ts)
         else:
             insort(state, ts)
         if len(state) > self.keep:
             del state[0]
-        return CHANGED
+        # With a lower bound alone, nothing can begin or end to hold below it.
+        return CHANGED if self.at_most is not None or len(state) >= self.at_least else SAME
 
     def count(self, session: Session, at: int) -> int:
         """Matching events as of `at`; counts no further than `keep`."""
@@ -173,16 +171,16 @@ class MissingLeaf(Leaf):
             if mask == self.VIOLATION and ts >= session.last:
                 return SAME  # nothing open, and an anchor that comes later is later
             state = session.states[self.key] = [0, -1]
+        held = state[0]
         if mask & self.VIOLATION:
-            if ts > state[1]:
-                state[1] = ts
+            state[1] = max(state[1], ts)
             state[2:] = [anchor for anchor in state[2:] if not self._ended(anchor, ts)]
             state[0] = 0
         if mask & self.ANCHOR and not (self._ended(ts, state[1]) and not mask & self.VIOLATION):
             anchors = state[2:]
             insort(anchors, ts)
             state[2:] = anchors[-ANCHORS_MAX:]
-        return CHANGED
+        return CHANGED if held and not state[0] else SAME
 
     def _ended(self, anchor: int, violation: int) -> bool:
         return anchor <= violation and (self.span is None or violation < anchor + self.span)
@@ -287,7 +285,7 @@ class MemoryLeaf(Leaf):
 
 
 class SessionLeaf(Leaf):
-    """Tests on the session's own fields; needs no state of its own."""
+    """Tests on the session's own fields. State: ``[1]`` while they hold, so that a change of the answer is noticed."""
 
     __slots__ = ("tests",)
 
@@ -296,10 +294,20 @@ class SessionLeaf(Leaf):
         self.tests = tests
 
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
+        holds = all(test(read(session)) for read, test in self.tests)
+        if holds == (self.key in session.states):
+            return SAME
+        if holds:
+            session.states[self.key] = [1]
+        else:
+            del session.states[self.key]
         return CHANGED
 
     def holds(self, session: Session, at: int) -> bool:
-        return all(test(read(session)) for read, test in self.tests)
+        return self.key in session.states
+
+    def bound(self) -> int:
+        return 1
 
 
 def values_equal(left: Any, right: Any) -> bool:

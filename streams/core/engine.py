@@ -22,7 +22,6 @@ A timer goes through 7 (for its own leaf), 9, 10 and 11.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -33,11 +32,12 @@ from streams.core.effects import Effect, EventResult, OutcomeRecord
 from streams.core.event import Event, clamp_ts
 from streams.core.matcher import listens_to
 from streams.core.outcome import amount_of, credited
-from streams.core.ruleset import Outcome, Rule, Ruleset, Trigger, withdrawn_by
+from streams.core.ruleset import Listening, Outcome, Rule, Ruleset, Trigger, withdrawn_by
 from streams.core.suggestion import effect_id, history_matters_until
 from streams.core.visitor import NEVER, SESSIONS_MAX, Session, Visitor, history_of, id_hash, remember_id
 
 _NOTHING: set[int] = set()
+_GONE: tuple[None, tuple[Trigger, ...]] = (None, ())
 _DENIED = ("denied", "false", "no")
 
 
@@ -113,20 +113,25 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
         return  # the site's act, not the visitor's: it neither counts nor ends an idleness
     session = _session_for(state, event, ts, ruleset, now, effects)  # 6
     _note_facts(session, event, ts)
-    fed: list[tuple[Leaf, int]] = []
-    touched: set[Trigger] = set()
-    for leaf, mask, test, triggers in ruleset.listening(event.type):
-        if test is not None:
-            mask = test(event, session)  # noqa: PLW2901 - the constant stands in for a test's answer
+    fed: list[tuple[Listening, int]] = []
+    for heard in ruleset.audience(event.type).of(event):
+        mask = heard.mask if heard.test is None else heard.test(event, session)
         if mask:
-            fed.append((leaf, mask))
-            touched.update(triggers)
-    if session.holding and touched:
-        _release(session, touched, ts)  # 7
+            fed.append((heard, mask))
+    if session.holding:
+        _release(session, ruleset, ts, fed)  # 7
     hits: set[int] = set()
-    for leaf, mask in fed:  # 8
-        if leaf.feed(session, mask, ts, event) & FRESH:
-            hits.add(leaf.key)
+    touched: set[Trigger] = set()
+    timers = session.timers
+    for heard, mask in fed:  # 8
+        leaf = heard.leaf
+        change = leaf.feed(session, mask, ts, event)
+        if change:
+            touched.update(heard.triggers)
+            if change & FRESH:
+                hits.add(leaf.key)
+        if heard.timed:
+            _set_timer(timers, leaf, session)
     moment = Moment(state, session, event, event.id, ts, ruleset, effects)
     if touched:
         _judge(moment, touched, session.last, hits)  # 9, 10
@@ -195,11 +200,13 @@ def _part(url: object, part: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _release(session: Session, touched: Iterable[Trigger], ts: int) -> None:
+def _release(session: Session, ruleset: Ruleset, ts: int, fed: list[tuple[Listening, int]]) -> None:
     """Notice, as of `ts`, which of the triggers that held have stopped to, before the event changes that."""
-    for trigger in touched:
-        if trigger.key in session.holding and not trigger.tree.holds(session, ts, _NOTHING):
-            session.holding.remove(trigger.key)
+    concerned = {trigger.key for heard, _ in fed for trigger in heard.triggers}
+    session.holding = [
+        key for key in session.holding
+        if key not in concerned or ruleset.by_key[key].tree.holds(session, ts, _NOTHING)
+    ]
 
 
 def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> None:
@@ -284,15 +291,32 @@ def _wake(
 ) -> None:
     hits: set[int] = set()
     touched: set[Trigger] = set()
-    for leaf, triggers in ruleset.timed:
-        if ending or leaf.next_change(session) <= at:
-            change = leaf.wake(session, at, ending)
-            if change:
-                touched.update(triggers)
-                if change & FRESH:
-                    hits.add(leaf.key)
+    waking = [key for key, due in session.timers.items() if due <= at]
+    waking += [leaf.key for leaf in ruleset.idle if leaf.next_change(session) <= at]
+    if ending:
+        waking += [leaf.key for leaf in ruleset.ending]
+    for key in waking:
+        leaf, triggers = ruleset.timed.get(key, _GONE)
+        if leaf is None:  # the condition of a rule that was edited since
+            del session.timers[key]
+            continue
+        change = leaf.wake(session, at, ending)
+        if change:
+            touched.update(triggers)
+            if change & FRESH:
+                hits.add(key)
+        if key in session.timers:
+            _set_timer(session.timers, leaf, session)
     if touched:
         _judge(Moment(state, session, None, f"@{at}", at, ruleset, effects), touched, at, hits)
+
+
+def _set_timer(timers: dict[int, int], leaf: Leaf, session: Session) -> None:
+    due = leaf.next_change(session)
+    if due != NEVER:
+        timers[leaf.key] = due
+    else:
+        timers.pop(leaf.key, None)
 
 
 def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect]) -> None:
@@ -302,10 +326,10 @@ def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, ef
 
 def _session_due(session: Session, ruleset: Ruleset) -> int:
     due = session.last + ruleset.options.session_timeout_ms
-    for leaf in ruleset.session_leaves:
-        change = leaf.next_change(session)
-        if change < due:
-            due = change
+    if session.timers:
+        due = min(due, min(session.timers.values()))
+    for leaf in ruleset.idle:
+        due = min(due, leaf.next_change(session))
     return due
 
 

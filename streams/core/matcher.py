@@ -9,16 +9,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import re2
 
-from streams.core.definition import FieldTest, Matcher, Operator
+from streams.core.definition import FieldTest, Matcher, Operator, Scalar
 from streams.core.event import MISSING, Event, field_value
 
 if TYPE_CHECKING:
     from streams.core.visitor import Session
 
+Entry = TypeVar("Entry")
 ValueTest = Callable[[Any], bool]
 Predicate = Callable[[Event, "Session"], bool]
 
@@ -136,6 +137,9 @@ def _field_predicate(test: FieldTest) -> Predicate:
     path = split_path(test.field)
     if len(path) == 2 and path[0] == "props":  # nearly all tests; spares the walk
         name = path[1]
+        if test.operator is Operator.EQ and type(test.value) is str:
+            wanted = test.value
+            return lambda event, session: event.props.get(name) == wanted
         return lambda event, session: check(event.props.get(name, MISSING))
     return lambda event, session: check(field_value(event, path))
 
@@ -177,6 +181,23 @@ def compile_predicate(matcher: Matcher, memory_key: Callable[[Matcher, FieldTest
         return predicates[0]
     together = tuple(predicates)
     return lambda event, session: all(predicate(event, session) for predicate in together)
+
+
+def indexable(matcher: Matcher) -> tuple[tuple[str, ...], Scalar] | None:
+    """The path and value of a test that an index can look up, if the matcher makes one: a plain equality."""
+    for test in matcher.where:
+        if test.operator is Operator.EQ and type(test.value) in _INDEXED:
+            return split_path(test.field), test.value  # type: ignore[return-value]  # a scalar: just tested
+    return None
+
+
+# True is 1 to a dict, so bools are left to the predicate; an event's own True is not looked up for the same reason.
+_INDEXED = (str, int, float)
+
+
+def looked_up(table: dict[Scalar, tuple[Entry, ...]], found: Any) -> tuple[Entry, ...]:
+    """What an index of equalities has for the value that an event has."""
+    return table.get(found, ()) if type(found) in _INDEXED else ()
 
 
 def listens_to(matcher: Matcher, event_type: str) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
 from streams.core import definition as d
-from streams.core.conditions import Leaf, MemoryLeaf
-from streams.core.event import Event
-from streams.core.matcher import Predicate, listens_to
+from streams.core.conditions import IdleLeaf, Leaf, MemoryLeaf, MissingLeaf
+from streams.core.event import Event, field_value
+from streams.core.matcher import Predicate, indexable, listens_to, looked_up
 from streams.core.sequence import SequenceLeaf
 from streams.core.suggestion import Templates, compile_text
 from streams.core.tree import Finding, Tree, TreeCompiler, definition_text, mask_of
@@ -82,6 +82,23 @@ class Listening(NamedTuple):
     mask: int
     test: Callable[[Event, Session], int] | None
     triggers: tuple[Trigger, ...]
+    timed: bool
+
+
+class Audience(NamedTuple):
+    """Who hears of one event type: the `always` asked ones, and by field those that wait for a value of it."""
+
+    always: tuple[Listening, ...]
+    by_value: tuple[tuple[tuple[str, ...], dict[d.Scalar, tuple[Listening, ...]]], ...]
+
+    def of(self, event: Event) -> Iterable[Listening]:
+        """Everyone whom this very event can concern."""
+        if not self.by_value:
+            return self.always
+        found = list(self.always)
+        for path, table in self.by_value:
+            found += looked_up(table, field_value(event, path))
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,37 +110,48 @@ class Ruleset:
     options: EngineOptions
     rules: tuple[Rule, ...]
     outcomes: tuple[Outcome, ...]
-    timed: tuple[tuple[Leaf, tuple[Trigger, ...]], ...]
-    session_leaves: tuple[Leaf, ...]
+    timed: dict[int, tuple[Leaf, tuple[Trigger, ...]]]  # the leaves that wait for moments, by key
+    idle: tuple[Leaf, ...]  # those of them whose moment moves with every event
+    ending: tuple[Leaf, ...]  # those that look at the session's end
     uses_returning: bool
     by_rule_id: dict[str, Rule]
+    by_key: dict[int, Trigger]
     _compiler: TreeCompiler
     _triggers_of: dict[int, tuple[Trigger, ...]]
-    _by_type: dict[str, tuple[Listening, ...]] = field(default_factory=dict)
+    _by_type: dict[str, Audience] = field(default_factory=dict)
 
     @property
     def returning_memory_ms(self) -> int:
         """For how long a visitor without anything else is kept, so that he can be told from a new one."""
         return _RETURNING_MEMORY_MS if self.uses_returning else 0
 
-    def listening(self, event_type: str) -> tuple[Listening, ...]:
-        """The leaves that an event of this type can touch; memories last, after every predicate was asked."""
+    def audience(self, event_type: str) -> Audience:
+        """The leaves that an event of this type can touch, and no others."""
         found = self._by_type.get(event_type)
         if found is None:
-            found = self._listening(event_type)
+            found = self._audience(event_type)
             if len(self._by_type) < _TYPES_REMEMBERED_MAX:
                 self._by_type[event_type] = found
         return found
 
-    def _listening(self, event_type: str) -> tuple[Listening, ...]:
-        entries = []
+    def _audience(self, event_type: str) -> Audience:
+        always: list[Listening] = []
+        by_value: dict[tuple[str, ...], dict[d.Scalar, tuple[Listening, ...]]] = {}
         for listener in self._compiler.listeners.values():
             heard = listener.heard(event_type)
-            if heard:
-                mask, test = mask_of(heard)
-                entries.append(Listening(listener.leaf, mask, test, self._triggers_of.get(listener.leaf.key, ())))
-        entries.sort(key=lambda entry: isinstance(entry.leaf, MemoryLeaf))
-        return tuple(entries)
+            if not heard:
+                continue
+            mask, test = mask_of(heard)
+            key = listener.leaf.key
+            timed = key in self.timed and not isinstance(listener.leaf, IdleLeaf)
+            entry = Listening(listener.leaf, mask, test, self._triggers_of.get(key, ()), timed)
+            wanted = indexable(heard[0][0]) if len(heard) == 1 else None
+            if wanted is None:
+                always.append(entry)
+            else:
+                table = by_value.setdefault(wanted[0], {})
+                table[wanted[1]] = (*table.get(wanted[1], ()), entry)
+        return Audience(tuple(always), tuple(by_value.items()))
 
 
 def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
@@ -137,21 +165,20 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         raise DefinitionErrors(compiler.findings)
     triggers: tuple[Trigger, ...] = (*outcomes, *rules)
     triggers_of: dict[int, list[Trigger]] = {}
-    timed: dict[int, tuple[Leaf, list[Trigger]]] = {}
+    timed: dict[int, Leaf] = {}
     for trigger in triggers:
         for leaf in trigger.tree.leaves:
             triggers_of.setdefault(leaf.key, []).append(trigger)
-        for leaf in trigger.tree.timed:
-            timed.setdefault(leaf.key, (leaf, []))
-    for key, (_, woken) in timed.items():
-        woken.extend(triggers_of[key])
+        timed.update((leaf.key, leaf) for leaf in trigger.tree.timed)
     text = definition_text((program, options))
     return Ruleset(
         version=_version(text), program=program, options=options, rules=rules, outcomes=outcomes,
-        timed=tuple((leaf, tuple(woken)) for leaf, woken in timed.values()),
-        session_leaves=tuple(leaf for leaf, _ in timed.values()),
+        timed={key: (leaf, tuple(triggers_of[key])) for key, leaf in timed.items()},
+        idle=tuple(leaf for leaf in timed.values() if isinstance(leaf, IdleLeaf)),
+        ending=tuple(leaf for leaf in timed.values() if isinstance(leaf, MissingLeaf) and leaf.span is None),
         uses_returning="returning" in text,
         by_rule_id={rule.id: rule for rule in rules},
+        by_key={trigger.key: trigger for trigger in triggers},
         _compiler=compiler, _triggers_of={key: tuple(found) for key, found in triggers_of.items()},
     )
 

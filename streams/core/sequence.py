@@ -81,7 +81,7 @@ class SequenceLeaf(Leaf):
             at -= 1
         if at < _HEAD:
             return SAME
-        return CHANGED | (FRESH if self._complete(state, at) else 0)
+        return CHANGED | FRESH if self._complete(state, at) else SAME
 
     def _complete(self, state: list[Any], inserted: int) -> bool:
         """Look for matches that the mark at `inserted` makes possible; in order that is itself as the last step."""

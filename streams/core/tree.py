@@ -39,9 +39,9 @@ class Listener:
     leaf: Leaf
     matchers: tuple[tuple[d.Matcher, Predicate | None, int], ...]
 
-    def heard(self, event_type: str) -> tuple[tuple[Predicate | None, int], ...]:
+    def heard(self, event_type: str) -> tuple[tuple[d.Matcher, Predicate | None, int], ...]:
         """What of it an event of this type can match."""
-        return tuple((predicate, mask) for matcher, predicate, mask in self.matchers if listens_to(matcher, event_type))
+        return tuple(heard for heard in self.matchers if listens_to(heard[0], event_type))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,6 +126,9 @@ class TreeCompiler:
         match condition:
             case d.All(parts):
                 every = tuple(self._node(part, leaves, names) for part in parts)
+                if len(every) == 2:  # most trees; spares the generator
+                    one, two = every
+                    return lambda session, at, hits: one(session, at, hits) and two(session, at, hits)
                 return lambda session, at, hits: all(part(session, at, hits) for part in every)
             case d.AnyOf(parts):
                 some = tuple(self._node(part, leaves, names) for part in parts)
@@ -287,11 +290,13 @@ def _session_test(test: d.FieldTest) -> tuple[Callable[[Session], Any], ValueTes
     return session_reader(test.field), value_test(test)
 
 
-def mask_of(heard: tuple[tuple[Predicate | None, int], ...]) -> tuple[int, Callable[[Event, Session], int] | None]:
+def mask_of(
+    heard: tuple[tuple[d.Matcher, Predicate | None, int], ...],
+) -> tuple[int, Callable[[Event, Session], int] | None]:
     """(constant mask, None) when nothing has to be tested, else (0, the function that tests)."""
     constant = 0
     tested: list[tuple[Predicate, int]] = []
-    for predicate, mask in heard:
+    for _, predicate, mask in heard:
         if predicate is None:
             constant |= mask
         else:

@@ -49,6 +49,7 @@ class Session(msgspec.Struct, array_like=True, gc=False):
     states: dict[int, State] = {}  # by the condition's key; a condition that saw nothing has no entry
     holding: list[int] = []  # keys of the rules and outcomes that hold now
     fired: dict[int, int] = {}  # counted firings in this session, by the rule's key
+    timers: dict[int, int] = {}  # the next moment of each condition that waits for one, by its key
     due: int = NEVER
 
 
