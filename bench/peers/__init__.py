@@ -1,0 +1,1 @@
+"""The same jobs as a user of another library would write them."""
