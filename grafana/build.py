@@ -22,11 +22,11 @@ def rendered(board: Board) -> str:
     return json.dumps(render(board), indent=2, ensure_ascii=False) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Write every dashboard, or with ``--check`` name those whose file differs. Returns the exit code."""
+def main(arguments: list[str], folder: Path = FOLDER) -> int:
+    """Write every dashboard to `folder`, or with ``--check`` name those whose file differs. Returns the exit code."""
     stale = []
     for name, board in BOARDS.items():
-        path, text = FOLDER / name, rendered(board)
+        path, text = folder / name, rendered(board)
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(name)

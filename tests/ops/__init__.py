@@ -1,0 +1,1 @@
+"""Operations: compose file, image, dashboards, alerts, and their documentation."""
