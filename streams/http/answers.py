@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from streams.errors import AvertError, BrokerUnavailableError, TooManyRequestsError
 from streams.telemetry import log
@@ -15,7 +17,7 @@ from streams.telemetry import log
 _encoder = msgspec.json.Encoder()
 
 # Suggestions and tokens are one visitor's: no cache may keep them.
-_NO_STORE = {"cache-control": "no-store"}
+_FIXED_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 # The broker is probed every second: sooner makes no sense.
 _BROKER_RETRY_S = 1
 # Of an error that the framework raised itself: the code in the answer.
@@ -29,11 +31,42 @@ class ErrorAnswer(msgspec.Struct):
     message: str
 
 
+class Answer(Response):
+    """A JSON body with fixed headers. A `Response` as far as the framework is concerned, at a fifth of its cost."""
+
+    def __init__(self, body: bytes, status: int, headers: dict[str, str]) -> None:
+        self.status_code = status
+        self.body = body
+        self.background = None
+        self.raw_headers = [
+            *_FIXED_HEADERS,
+            (b"content-length", b"%d" % len(body)),
+            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # ASGI's signature
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class Endpoint:
+    """A handler as an ASGI application. A plain function would be wrapped twice more by the framework's router."""
+
+    __slots__ = ("_handler",)
+
+    def __init__(self, handler: Callable[[Request], Awaitable[Response]]) -> None:
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; what it raises is answered by the application's exception handlers."""
+        response = await self._handler(Request(scope, receive))
+        await response(scope, receive, send)
+
+
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """`value` as JSON."""
-    return Response(
-        _encoder.encode(value), status, {**_NO_STORE, **headers} if headers else _NO_STORE, "application/json"
-    )
+    return Answer(_encoder.encode(value), status, headers or {})
 
 
 async def on_avert_error(_request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from streams.errors import AvertError
 from streams.http.access import Access, Keys
-from streams.http.answers import on_avert_error, on_defect, on_http_exception
+from streams.http.answers import Endpoint, on_avert_error, on_defect, on_http_exception
 from streams.http.broker import EventLog
 from streams.http.caller import Services
 from streams.http.collector import Collector
@@ -47,13 +47,13 @@ def build_routes(services: Services) -> list[Route]:
         return Response(document, media_type="application/json")
 
     return [
-        Route("/v1/events", collector.post, methods=["POST"]),
-        Route("/v1/suggestions", suggestions.get, methods=["GET"]),
-        Route("/v1/receipts", Receipts(services).post, methods=["POST"]),
-        Route("/v1/tokens", Tokens(services).post, methods=["POST"]),
-        Route("/healthz", operations.healthz, methods=["GET"]),
-        Route("/readyz", operations.readyz, methods=["GET"]),
-        Route("/openapi.json", openapi, methods=["GET"]),
+        Route("/v1/events", Endpoint(collector.post), methods=["POST"]),
+        Route("/v1/suggestions", Endpoint(suggestions.get), methods=["GET"]),
+        Route("/v1/receipts", Endpoint(Receipts(services).post), methods=["POST"]),
+        Route("/v1/tokens", Endpoint(Tokens(services).post), methods=["POST"]),
+        Route("/healthz", Endpoint(operations.healthz), methods=["GET"]),
+        Route("/readyz", Endpoint(operations.readyz), methods=["GET"]),
+        Route("/openapi.json", Endpoint(openapi), methods=["GET"]),
     ]
 
 

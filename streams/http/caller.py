@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
@@ -30,20 +31,25 @@ class Services:
 class Caller:
     """One request's caller: where from, with which key, with which token; and when."""
 
-    __slots__ = ("_services", "address", "key", "now_ms", "origin", "refuses_tracking", "request", "token")
+    __slots__ = (
+        "_services", "accept_language", "address", "key", "now_ms", "origin", "query", "refuses_tracking", "token",
+    )
 
     def __init__(self, request: Request, services: Services) -> None:
-        headers, query = request.headers, request.query_params
-        presented = credentials(headers.get("authorization"))
+        # Read once into plain dictionaries: the framework's own walk all headers at each question.
+        headers = {name: value.decode("latin-1") for name, value in request.scope["headers"]}
+        query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        presented = credentials(headers.get(b"authorization"))
         self._services = services
-        self.request = request
+        self.query: dict[str, str] = query
+        self.accept_language: str | None = headers.get(b"accept-language")
         self.now_ms = int(time.time() * 1000)
         self.address = network_of(request.client.host if request.client else "")
-        self.origin: str | None = headers.get("origin")
+        self.origin: str | None = headers.get(b"origin")
         # A beacon can set no header: key and token may stand in the query.
-        self.key: str | None = headers.get("x-write-key") or query.get("key") or presented
-        self.token: str | None = headers.get("x-visitor-token") or query.get("token") or presented
-        self.refuses_tracking: bool = headers.get("sec-gpc", "").strip() == "1"
+        self.key: str | None = headers.get(b"x-write-key") or query.get("key") or presented
+        self.token: str | None = headers.get(b"x-visitor-token") or query.get("token") or presented
+        self.refuses_tracking: bool = headers.get(b"sec-gpc", "").strip() == "1"
 
     def admit(self) -> None:
         """Count the request against its address. Raises TooManyRequestsError."""
@@ -76,7 +82,7 @@ class Caller:
 
     def visitor_asked(self) -> str:
         """The `visitor` of the query. Raises RequestError when it is missing or too long."""
-        visitor = self.request.query_params.get("visitor", "")
+        visitor = self.query.get("visitor", "")
         if not 1 <= len(visitor) <= VISITOR_CHARS_MAX:
             raise RequestError(f"`visitor` is needed: 1 to {VISITOR_CHARS_MAX} characters")
-        return str(visitor)
+        return visitor

@@ -50,7 +50,7 @@ class Collector:
         """
         caller = Caller(request, self._services)
         trusted = caller.admit_writer()  # 1
-        wait_ms = self._wait_ms(request)
+        wait_ms = self._wait_ms(caller)
         body = await read_body(request, self._services.settings.request_bytes_max)  # 2
         minted = mint_visitor()
         judged = await self._judge(body, caller, minted)  # 3
@@ -67,8 +67,8 @@ class Collector:
             await self._wait(out, caller, visitors, minted, written, wait_ms)
         return answer(out, 202)
 
-    def _wait_ms(self, request: Request) -> int | None:
-        text = request.query_params.get("wait")
+    def _wait_ms(self, caller: Caller) -> int | None:
+        text = caller.query.get("wait")
         if text is None:
             return None
         if not (text.isascii() and text.isdigit()):

@@ -26,6 +26,7 @@ from streams.core.event import (
     scrub_event,
 )
 from streams.errors import PayloadTooLargeError, RequestError
+from streams.http.salvage import salvage_list
 
 _KNOWN = frozenset({*Event.__struct_fields__, "sentAt", "sent_at"})
 
@@ -66,25 +67,37 @@ class Split(NamedTuple):
     sent_at: int | None
 
 
+_BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 def split_body(body: bytes, events_max: int) -> Split:
-    """Take a body apart. Raises RequestError when it is not JSON of one of the three forms."""
+    """Take a body apart. Raises RequestError when it is not of one of the three forms, PayloadTooLargeError."""
     try:
-        if body.lstrip()[:1] == b"[":
-            raws, sent_at = _list_decoder.decode(body), None
-        else:
-            envelope = _envelope_decoder.decode(body)
-            said = envelope.sentAt if envelope.sentAt is not None else envelope.sent_at
-            sent_at = None if said is None else to_ms(said)
-            if envelope.events is msgspec.UNSET:
-                return Split([body], sent_at)
-            raws = envelope.events
-    except msgspec.ValidationError as error:
-        raise RequestError(f"the body is not an event, a list, or an object with `events`: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"the body is not JSON: {error}") from error
-    if len(raws) > events_max:
-        raise PayloadTooLargeError(f"{len(raws)} events in one request; at most {events_max}")
-    return Split([bytes(raw) for raw in raws], sent_at)
+        split = _split(body)
+    except _BROKEN_JSON as error:
+        if isinstance(error, msgspec.ValidationError):
+            raise RequestError(f"the body is not an event, a list, or an object with `events`: {error}") from error
+        salvaged = salvage_list(body)
+        if salvaged is None:
+            raise RequestError(f"the body is not JSON: {error}") from error
+        try:
+            split = Split(salvaged.elements, _split(salvaged.rest).sent_at)
+        except _BROKEN_JSON:
+            raise RequestError(f"the body is not JSON: {error}") from error
+    if len(split.events) > events_max:
+        raise PayloadTooLargeError(f"{len(split.events)} events in one request; at most {events_max}")
+    return split
+
+
+def _split(body: bytes) -> Split:
+    if body.lstrip()[:1] == b"[":
+        return Split([bytes(raw) for raw in _list_decoder.decode(body)], None)
+    envelope = _envelope_decoder.decode(body)
+    said = envelope.sentAt if envelope.sentAt is not None else envelope.sent_at
+    sent_at = None if said is None else to_ms(said)
+    if isinstance(envelope.events, msgspec.UnsetType):
+        return Split([body], sent_at)
+    return Split([bytes(raw) for raw in envelope.events], sent_at)
 
 
 def read_event(raw: bytes, arrival: Arrival) -> Accepted | Refused:
@@ -93,7 +106,7 @@ def read_event(raw: bytes, arrival: Arrival) -> Accepted | Refused:
         return Refused(Refusal.TOO_LARGE, f"{len(raw)} bytes; at most {EVENT_BYTES_MAX}")
     try:
         fields = _object_decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _BROKEN_JSON as error:
         # The core has a word for each of these; it is asked only now, when speed no longer matters.
         refused = parse_event(raw)
         return refused if isinstance(refused, Refused) else Refused(Refusal.NOT_JSON, str(error))

@@ -31,9 +31,8 @@ class Suggestions:
         """The visitor's suggestions for this caller; [] also when Redis is away or the browser refuses tracking."""
         if caller.refuses_tracking:
             return []
-        query = caller.request.query_params
-        session, placement = query.get("session"), query.get("placement")
-        wanted = wanted_languages(query.get("lang"), caller.request.headers.get("accept-language"))
+        session, placement = caller.query.get("session"), caller.query.get("placement")
+        wanted = wanted_languages(caller.query.get("lang"), caller.accept_language)
         found = [
             in_language(suggestion, wanted)
             for suggestion in await self._services.reader.read(visitor, caller.now_ms)
