@@ -6,14 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from streams.core.effects import Arm, Decision, DecisionKind, Effect, Suggestion, Suppression, Withdrawal, WithdrawalReason
+from streams.core.effects import (
+    Arm,
+    Decision,
+    DecisionKind,
+    Effect,
+    Suggestion,
+    Suppression,
+    Withdrawal,
+    WithdrawalReason,
+)
 from streams.core.event import MISSING, Event, field_value
 from streams.core.experiment import arm_of
 from streams.core.matcher import split_path
 from streams.core.ruleset import Rule, Ruleset, Trigger
 from streams.core.suggestion import count_firing, effect_id, limited, render_text
 from streams.core.tree import session_reader
-from streams.core.visitor import SUGGESTIONS_MAX, Exposure, LiveSuggestion, Session, Visitor, history_of, remember_exposure
+from streams.core.visitor import (
+    SUGGESTIONS_MAX,
+    Exposure,
+    LiveSuggestion,
+    Session,
+    Visitor,
+    history_of,
+    remember_exposure,
+)
 
 
 @dataclass(slots=True)
@@ -66,7 +83,9 @@ def decide(moment: Moment, rules: list[Rule], happened: frozenset[str]) -> None:
     """Judge the firings of one step. `happened` are the outcomes of this same step."""
     state = moment.state
     _drop_expired(state, moment.at)
-    held_out = arm_of(state.visitor, moment.ruleset.program.global_salt, moment.ruleset.program.global_holdout) == "control"
+    held_out = (
+        arm_of(state.visitor, moment.ruleset.program.global_salt, moment.ruleset.program.global_holdout) == "control"
+    )
     candidates = []
     for rule in rules:
         definition = rule.definition
@@ -121,15 +140,31 @@ def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
 
 
 def _record(
-    moment: Moment, rule: Rule, arm: Arm, kind: DecisionKind, *, exposure: bool = False,
-    reason: Suppression | None = None, suggestion: str | None = None,
+    moment: Moment,
+    rule: Rule,
+    arm: Arm,
+    kind: DecisionKind,
+    *,
+    exposure: bool = False,
+    reason: Suppression | None = None,
+    suggestion: str | None = None,
 ) -> None:
     moment.effects.append(
         Decision(
             id=effect_id("decision", moment.state.visitor, rule.id, rule.version, moment.session.id, moment.trigger),
-            visitor=moment.state.visitor, session=moment.session.id, rule=rule.id, version=rule.version, at=moment.at,
-            kind=kind, arm=arm, trigger=moment.trigger, exposure=exposure, reason=reason, suggestion=suggestion,
-            prevents=rule.definition.prevents, promotes=rule.definition.promotes,
+            visitor=moment.state.visitor,
+            session=moment.session.id,
+            rule=rule.id,
+            version=rule.version,
+            at=moment.at,
+            kind=kind,
+            arm=arm,
+            trigger=moment.trigger,
+            exposure=exposure,
+            reason=reason,
+            suggestion=suggestion,
+            prevents=rule.definition.prevents,
+            promotes=rule.definition.promotes,
         )
     )
 
@@ -146,9 +181,19 @@ def _suggestion(moment: Moment, rule: Rule) -> Suggestion | None:
     content, state = rule.definition.suggest, moment.state
     return Suggestion(
         id=effect_id("suggestion", state.visitor, rule.id, rule.version, moment.session.id, moment.trigger),
-        visitor=state.visitor, session=moment.session.id, rule=rule.id, version=rule.version, placement=content.placement,
-        priority=rule.definition.priority, created=moment.at, expires=moment.at + content.expires_ms, title=title, body=body,
-        action_label=label, action_href=content.action_href, locale=moment.session.locale,
+        visitor=state.visitor,
+        session=moment.session.id,
+        rule=rule.id,
+        version=rule.version,
+        placement=content.placement,
+        priority=rule.definition.priority,
+        created=moment.at,
+        expires=moment.at + content.expires_ms,
+        title=title,
+        body=body,
+        action_label=label,
+        action_href=content.action_href,
+        locale=moment.session.locale,
     )
 
 
@@ -158,7 +203,11 @@ def _drop_expired(state: Visitor, at: int) -> None:
 
 
 def withdraw(
-    state: Visitor, at: int, reason: WithdrawalReason, effects: list[Effect], concerned: Callable[[LiveSuggestion], bool]
+    state: Visitor,
+    at: int,
+    reason: WithdrawalReason,
+    effects: list[Effect],
+    concerned: Callable[[LiveSuggestion], bool],
 ) -> None:
     """Withdraw the live suggestions that are `concerned`; the expired ones go without a word."""
     kept = []

@@ -128,7 +128,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a sequence. `forbid` (a ``not:`` step before it) must not match between the step before and this."""
+    """One step of a sequence. `forbid` (``not:`` steps before it) must not match between the step before and this."""
 
     matcher: Matcher
     name: str | None = None
@@ -149,7 +149,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Holds from the moment at which `for_ms` (None: the rest of the session) passed after `after` without `matcher`."""
+    """Holds from when `for_ms` (None: the rest of the session) passed after `after` without `matcher`."""
 
     matcher: Matcher
     after: Matcher
@@ -182,7 +182,7 @@ class SessionField(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SessionTests:
-    """Holds while every test on the session's own fields holds. `FieldTest.field` is a SessionField or campaign.NAME."""
+    """Holds while every test on the session's fields holds. `FieldTest.field` is a SessionField or campaign.NAME."""
 
     tests: tuple[FieldTest, ...]
     mark: Mark = _mark()

@@ -128,7 +128,7 @@ class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcom
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, tag="dead_letter", tag_field="record"):
-    """An event that could not be used: the original bytes (capped, scrubbed, as text), the reason, where it came from."""
+    """An event that could not be used: its bytes (capped, scrubbed, as text), the reason, where it came from."""
 
     reason: Refusal
     detail: str

@@ -149,9 +149,7 @@ def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list
                 _happen(moment, outcome)
 
 
-def _session_for(
-    state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]
-) -> Session:
+def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]) -> Session:
     timeout = ruleset.options.session_timeout_ms
     explicit = event.session is not None
     for session in state.sessions:
@@ -204,8 +202,7 @@ def _release(session: Session, ruleset: Ruleset, ts: int, fed: list[tuple[Listen
     """Notice, as of `ts`, which of the triggers that held have stopped to, before the event changes that."""
     concerned = {trigger.key for heard, _ in fed for trigger in heard.triggers}
     session.holding = [
-        key for key in session.holding
-        if key not in concerned or ruleset.by_key[key].tree.holds(session, ts, _NOTHING)
+        key for key in session.holding if key not in concerned or ruleset.by_key[key].tree.holds(session, ts, _NOTHING)
     ]
 
 
@@ -220,8 +217,7 @@ def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> No
         if holds and (not held or not trigger.tree.pulses.isdisjoint(hits)):
             if isinstance(trigger, Rule):
                 rules.append(trigger)
-            else:
-                assert isinstance(trigger, Outcome)
+            elif isinstance(trigger, Outcome):
                 happened.append(trigger)
         steady = holds and (not trigger.tree.momentary or trigger.tree.holds(session, at, _NOTHING))
         if steady and not held:
@@ -238,8 +234,13 @@ def _happen(moment: Moment, outcome: Outcome) -> None:
     state, session, name = moment.state, moment.session, outcome.name
     moment.effects.append(
         OutcomeRecord(
-            id=effect_id("outcome", state.visitor, name, session.id, moment.trigger), visitor=state.visitor,
-            session=session.id, outcome=name, kind=outcome.definition.kind, at=moment.at, trigger=moment.trigger,
+            id=effect_id("outcome", state.visitor, name, session.id, moment.trigger),
+            visitor=state.visitor,
+            session=session.id,
+            outcome=name,
+            kind=outcome.definition.kind,
+            at=moment.at,
+            trigger=moment.trigger,
             currency=moment.ruleset.program.currency,
             amount=amount_of(outcome.definition.amount, lambda path: moment.remembered(outcome, path)),
             exposures=credited(state.exposures, moment.at, moment.ruleset.options.attribution_window_ms),
@@ -248,7 +249,10 @@ def _happen(moment: Moment, outcome: Outcome) -> None:
     if state.live:
         rules = moment.ruleset.by_rule_id
         withdraw(
-            state, moment.at, "outcome", moment.effects,
+            state,
+            moment.at,
+            "outcome",
+            moment.effects,
             lambda live: live.rule in rules and rules[live.rule].definition.prevents == name,
         )
 
@@ -264,7 +268,10 @@ def _withdrawals(moment: Moment, event: Event) -> None:
         withdraw(state, moment.at, "dismissed", moment.effects, lambda live: live.id == dismissed)
     rules = moment.ruleset.by_rule_id
     withdraw(
-        state, moment.at, "withdraw", moment.effects,
+        state,
+        moment.at,
+        "withdraw",
+        moment.effects,
         lambda live: live.rule in rules and withdrawn_by(rules[live.rule], event, moment.session),
     )
 
@@ -286,9 +293,7 @@ def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect])
             session.due = _session_due(session, ruleset)
 
 
-def _wake(
-    state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect], ending: bool
-) -> None:
+def _wake(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect], ending: bool) -> None:
     hits: set[int] = set()
     touched: set[Trigger] = set()
     waking = [key for key, due in session.timers.items() if due <= at]
@@ -327,7 +332,7 @@ def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, ef
 def _session_due(session: Session, ruleset: Ruleset) -> int:
     due = session.last + ruleset.options.session_timeout_ms
     if session.timers:
-        due = min(due, min(session.timers.values()))
+        due = min(due, *session.timers.values())
     for leaf in ruleset.idle:
         due = min(due, leaf.next_change(session))
     return due
@@ -339,8 +344,7 @@ def _reschedule(state: Visitor, ruleset: Ruleset) -> None:
         state.due = NEVER
         for session in state.sessions:
             session.due = due = _session_due(session, ruleset)
-            if due < state.due:
-                state.due = due
+            state.due = min(state.due, due)
         return
     state.due = _matters_until(state, ruleset)
 

@@ -99,7 +99,9 @@ def check_event(event: Event) -> Refused | None:
         return Refused(Refusal.SCHEMA, f"`session` has {len(event.session)} characters; 1 to {VISITOR_CHARS_MAX}")
     if event.type not in _known_type_names:
         if not _TYPE_NAME.match(event.type):
-            return Refused(Refusal.BAD_TYPE, f"`type` is 1 to {TYPE_CHARS_MAX} of a-z 0-9 _ . and not {event.type[:80]!r}")
+            return Refused(
+                Refusal.BAD_TYPE, f"`type` is 1 to {TYPE_CHARS_MAX} of a-z 0-9 _ . and not {event.type[:80]!r}"
+            )
         if len(_known_type_names) < _TYPE_NAMES_REMEMBERED_MAX:
             _known_type_names.add(event.type)
     return (
@@ -117,13 +119,17 @@ def _check_object(value: dict[str, Any], where: str, depth: int) -> Refused | No
         kind = type(item)
         if kind is str:
             if len(item) > STRING_CHARS_MAX:
-                return Refused(Refusal.STRING_TOO_LONG, f"`{where}.{key}` has {len(item)} characters; at most {STRING_CHARS_MAX}")
+                return Refused(
+                    Refusal.STRING_TOO_LONG, f"`{where}.{key}` has {len(item)} characters; at most {STRING_CHARS_MAX}"
+                )
         elif kind is dict or kind is list:
             refused = _check_nested(item, f"{where}.{key}", depth + 1)
             if refused:
                 return refused
         if len(key) > STRING_CHARS_MAX:
-            return Refused(Refusal.STRING_TOO_LONG, f"a key in `{where}` has {len(key)} characters; at most {STRING_CHARS_MAX}")
+            return Refused(
+                Refusal.STRING_TOO_LONG, f"a key in `{where}` has {len(key)} characters; at most {STRING_CHARS_MAX}"
+            )
     return None
 
 
@@ -135,7 +141,9 @@ def _check_nested(value: dict[str, Any] | list[Any], where: str, depth: int) -> 
     for index, item in enumerate(value):
         kind = type(item)
         if kind is str and len(item) > STRING_CHARS_MAX:
-            return Refused(Refusal.STRING_TOO_LONG, f"`{where}[{index}]` has {len(item)} characters; at most {STRING_CHARS_MAX}")
+            return Refused(
+                Refusal.STRING_TOO_LONG, f"`{where}[{index}]` has {len(item)} characters; at most {STRING_CHARS_MAX}"
+            )
         if kind is dict or kind is list:
             refused = _check_nested(item, f"{where}[{index}]", depth + 1)
             if refused:

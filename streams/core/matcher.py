@@ -171,7 +171,9 @@ def compile_predicate(matcher: Matcher, memory_key: Callable[[Matcher, FieldTest
     of the session state in which the previous value for a ``changed`` test is kept.
     """
     predicates = [
-        _changed_predicate(test, memory_key(matcher, test)) if test.operator is Operator.CHANGED else _field_predicate(test)
+        _changed_predicate(test, memory_key(matcher, test))
+        if test.operator is Operator.CHANGED
+        else _field_predicate(test)
         for test in matcher.where
         if test.operator is not Operator.SAME_AS
     ]

@@ -31,7 +31,7 @@ class EngineOptions:
     allowed_link_hosts: frozenset[str] = frozenset()
 
 
-class DefinitionErrors(ValueError):
+class DefinitionErrors(ValueError):  # noqa: N818 - it carries all of them, not one
     """Definitions that cannot be compiled; `findings` has each with its mark."""
 
     def __init__(self, findings: list[Finding]) -> None:
@@ -172,14 +172,19 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         timed.update((leaf.key, leaf) for leaf in trigger.tree.timed)
     text = definition_text((program, options))
     return Ruleset(
-        version=_version(text), program=program, options=options, rules=rules, outcomes=outcomes,
+        version=_version(text),
+        program=program,
+        options=options,
+        rules=rules,
+        outcomes=outcomes,
         timed={key: (leaf, tuple(triggers_of[key])) for key, leaf in timed.items()},
         idle=tuple(leaf for leaf in timed.values() if isinstance(leaf, IdleLeaf)),
         ending=tuple(leaf for leaf in timed.values() if isinstance(leaf, MissingLeaf) and leaf.span is None),
         uses_returning="returning" in text,
         by_rule_id={rule.id: rule for rule in rules},
         by_key={trigger.key: trigger for trigger in triggers},
-        _compiler=compiler, _triggers_of={key: tuple(found) for key, found in triggers_of.items()},
+        _compiler=compiler,
+        _triggers_of={key: tuple(found) for key, found in triggers_of.items()},
     )
 
 
@@ -201,8 +206,13 @@ def _outcome(compiler: TreeCompiler, index: int, outcome: d.OutcomeDefinition) -
     paths = {outcome.amount.of} if outcome.amount.of else set()
     direct = [outcome.when] if isinstance(outcome.when, d.EventAtHand) else []
     return Outcome(
-        key=compiler.key(f"outcome {outcome.name}"), index=index, tree=tree, memories=_memories(compiler, tree, paths),
-        sequences=_sequences(tree), name=outcome.name, definition=outcome,
+        key=compiler.key(f"outcome {outcome.name}"),
+        index=index,
+        tree=tree,
+        memories=_memories(compiler, tree, paths),
+        sequences=_sequences(tree),
+        name=outcome.name,
+        definition=outcome,
         direct=tuple((condition.matcher, compiler.predicate(condition.matcher)) for condition in direct),
     )
 
@@ -218,10 +228,21 @@ def _rule(compiler: TreeCompiler, index: int, rule: d.RuleDefinition, outcomes: 
     worth = outcomes[target].definition.amount.fixed or 0.0 if target in outcomes else 0.0
     event_paths = {path.removeprefix("event.") for path in paths if path.startswith("event.")}
     return Rule(
-        key=compiler.key(f"rule {rule.id}"), index=index, tree=tree, memories=_memories(compiler, tree, event_paths),
-        sequences=_sequences(tree), id=rule.id, version=_version(definition_text(rule)), mode=rule.mode,
-        salt=rule.salt or rule.id, definition=rule, title=title, body=body, action_label=label,
-        withdraw=(content.withdraw, compiler.predicate(content.withdraw)) if content.withdraw else None, worth=worth,
+        key=compiler.key(f"rule {rule.id}"),
+        index=index,
+        tree=tree,
+        memories=_memories(compiler, tree, event_paths),
+        sequences=_sequences(tree),
+        id=rule.id,
+        version=_version(definition_text(rule)),
+        mode=rule.mode,
+        salt=rule.salt or rule.id,
+        definition=rule,
+        title=title,
+        body=body,
+        action_label=label,
+        withdraw=(content.withdraw, compiler.predicate(content.withdraw)) if content.withdraw else None,
+        worth=worth,
     )
 
 

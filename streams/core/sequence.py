@@ -143,7 +143,9 @@ class SequenceLeaf(Leaf):
                 if position <= used:
                     mark[1] &= ~(1 << step)
         state[_HEAD : final + 1] = [
-            mark for i, mark in enumerate(state[_HEAD : final + 1], _HEAD) if mark[1] & self._steps_mask and i not in chosen
+            mark
+            for i, mark in enumerate(state[_HEAD : final + 1], _HEAD)
+            if mark[1] & self._steps_mask and i not in chosen
         ]
 
     def holds(self, session: Session, at: int) -> bool:

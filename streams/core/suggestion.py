@@ -90,9 +90,9 @@ def effect_id(*parts: str) -> str:
 
 def limited(limits: Limits, fired_in_session: int, history: History | None, at: int) -> Suppression | None:
     """Which limit forbids another one at `at`, ms; None if none does."""
-    if history is not None and history.dismissed and limits.stop_after_dismissal:
-        if at - history.dismissed < DISMISSAL_MEMORY_MS:
-            return Suppression.DISMISSED
+    dismissed = history.dismissed if history is not None and limits.stop_after_dismissal else 0
+    if dismissed and at - dismissed < DISMISSAL_MEMORY_MS:
+        return Suppression.DISMISSED
     if limits.per_session is not None and fired_in_session >= limits.per_session:
         return Suppression.LIMIT_SESSION
     if history is None or not history.times:

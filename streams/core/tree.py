@@ -13,7 +13,16 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from streams.core import definition as d
-from streams.core.conditions import COUNT_MAX, CountLeaf, EventLeaf, IdleLeaf, Leaf, MemoryLeaf, MissingLeaf, SessionLeaf
+from streams.core.conditions import (
+    COUNT_MAX,
+    CountLeaf,
+    EventLeaf,
+    IdleLeaf,
+    Leaf,
+    MemoryLeaf,
+    MissingLeaf,
+    SessionLeaf,
+)
 from streams.core.event import MISSING, Event
 from streams.core.matcher import Predicate, ValueTest, compile_predicate, listens_to, split_path, value_test
 from streams.core.sequence import SameAs, SequenceLeaf, SequencePlan
@@ -69,6 +78,7 @@ class TreeCompiler:
         self.listeners: dict[int, Listener] = {}
         self.findings: list[Finding] = []
         self._keys: dict[int, str] = {}
+        self._memories: dict[str, MemoryLeaf] = {}
 
     def key(self, text: str) -> int:
         """A 32-bit key for a definition; the rare collision moves on deterministically."""
@@ -94,20 +104,25 @@ class TreeCompiler:
         return Tree(
             holds=holds,
             leaves=every,
-            timed=tuple(leaf for leaf in every if isinstance(leaf, always_timed) or (rises and isinstance(leaf, windowed))),
-            pulses=frozenset(leaf.key for leaf in every if isinstance(leaf, (EventLeaf, SequenceLeaf, MissingLeaf, IdleLeaf))),
+            timed=tuple(
+                leaf for leaf in every if isinstance(leaf, always_timed) or (rises and isinstance(leaf, windowed))
+            ),
+            pulses=frozenset(
+                leaf.key for leaf in every if isinstance(leaf, (EventLeaf, SequenceLeaf, MissingLeaf, IdleLeaf))
+            ),
             momentary=any(leaf.pulse for leaf in every),
-            anchors=tuple(dict.fromkeys(m for node, positive in _walk(condition, True) if positive for m in _anchors(node))),
+            anchors=tuple(
+                dict.fromkeys(m for node, positive in _walk(condition, True) if positive for m in _anchors(node))
+            ),
         )
 
     def memory(self, matcher: d.Matcher, path: str) -> MemoryLeaf:
         """The leaf that remembers the last value of `path` in the events of `matcher`."""
         text = f"memory {definition_text(matcher)} {path}"
-        leaf = self.leaves.get(text)
+        leaf = self._memories.get(text)
         if leaf is None:
-            leaf = MemoryLeaf(self.key(text), split_path(path))
+            leaf = self._memories[text] = MemoryLeaf(self.key(text), split_path(path))
             self._register(text, leaf, ((matcher, 1),))
-        assert isinstance(leaf, MemoryLeaf)
         return leaf
 
     def _changed_memory_key(self, matcher: d.Matcher, test: d.FieldTest) -> int:
@@ -158,7 +173,9 @@ class TreeCompiler:
                 matchers: tuple[tuple[d.Matcher, int], ...] = ((matcher, 1),)
             case d.Count(matcher, at_least, at_most, within):
                 if max(at_least or 0, at_most or 0) > COUNT_MAX:
-                    self.refuse(condition.mark, f"counts beyond {COUNT_MAX} would need a state beyond its bound; count less")
+                    self.refuse(
+                        condition.mark, f"counts beyond {COUNT_MAX} would need a state beyond its bound; count less"
+                    )
                 leaf, matchers = CountLeaf(key, at_least, at_most, within), ((matcher, 1),)
             case d.Sequence():
                 leaf, matchers = self._sequence(key, condition, names)
@@ -194,8 +211,13 @@ class TreeCompiler:
             matchers.append((d.Matcher(EVERY_TYPE), 1 << bit))  # every event is a mark: any in between ends a match
         captures: dict[str, int] = {}
         plan = SequencePlan(
-            length=len(steps), within=condition.within_ms, step_within=tuple(step.within_ms for step in steps), strict=strict,
-            forbids=tuple(forbids), same_as=tuple(self._same_as(steps, captures)), names=tuple(_names(steps, names, captures)),
+            length=len(steps),
+            within=condition.within_ms,
+            step_within=tuple(step.within_ms for step in steps),
+            strict=strict,
+            forbids=tuple(forbids),
+            same_as=tuple(self._same_as(steps, captures)),
+            names=tuple(_names(steps, names, captures)),
             captures=tuple(map(split_path, captures)),
         )
         return SequenceLeaf(key, plan), tuple(matchers)
@@ -209,13 +231,17 @@ class TreeCompiler:
                 name, _, path = str(test.value).partition(".")
                 other = named.get(name)
                 if other is None or other >= index:
-                    self.refuse(test.mark, f"`same_as: {test.value}`: there is no earlier step named `{name}` in this sequence")
+                    self.refuse(
+                        test.mark, f"`same_as: {test.value}`: there is no earlier step named `{name}` in this sequence"
+                    )
                     continue
                 own = captures.setdefault(test.field, len(captures))
                 yield SameAs(index, own, other, captures.setdefault(path, len(captures)))
 
 
-def _names(steps: tuple[d.Step, ...], names: frozenset[str], captures: dict[str, int]) -> Iterator[tuple[str, int, int]]:
+def _names(
+    steps: tuple[d.Step, ...], names: frozenset[str], captures: dict[str, int]
+) -> Iterator[tuple[str, int, int]]:
     for index, step in enumerate(steps):
         for name in sorted(names):
             head, _, path = name.partition(".")

@@ -170,7 +170,9 @@ def history_of(state: Visitor, rule: str) -> History:
     history = state.history.get(rule)
     if history is None:
         if len(state.history) >= HISTORIES_MAX:
-            oldest = min(state.history, key=lambda name: max((state.history[name].dismissed, *state.history[name].times)))
+            oldest = min(
+                state.history, key=lambda name: max((state.history[name].dismissed, *state.history[name].times))
+            )
             del state.history[oldest]
         history = state.history[rule] = History()
     return history
