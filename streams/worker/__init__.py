@@ -1,0 +1,1 @@
+"""The only room that imports Faust: record batches in, effects and state out, every accepted event applied once."""

@@ -1,0 +1,164 @@
+"""The batch procedure: the order in which a batch leaves its traces, so that a crash between any two steps is harmless.
+
+1. Apply the records in memory; collect effects and touched visitors.
+2. Send the effects; await their acknowledgement.
+3. Write suggestions to the cache: best effort, bounded time.
+4. Send the touched visitors' rows to the changelog; await.
+5. Mark the batch done. Only then may its offsets be committed.
+
+A crash after 1 leaves nothing. After 2 or 3: the state is the old one, the events are read again and make the same
+effects with the same ids. After 4: the rows carry the offset of their last event, which is recognised. After 5, before
+the commit: the same. Of rows that were sent in several record batches some may be there and some not: each visitor
+is recognised, or not, by itself.
+
+Step 3 stands before 4 because after 4 nothing would ever make the suggestion again. Progress alone may be told while
+4 is under way.
+
+A row goes (a tombstone) only when nothing in it can matter *and* the visitor's last event lies before the partition's
+commit. Without the second half: a crash, the events above the commit are read again, find no row that knows them, and
+are counted twice. A withdrawn consent cannot wait that long: there the tombstone itself carries the offset, and
+recovery remembers it until the commit has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from streams.core.effects import Decision, OutcomeRecord, Suggestion, Withdrawal
+from streams.telemetry import (
+    BATCH_SIZE,
+    CHANGELOG_BYTES,
+    DEAD_LETTERS,
+    DECISIONS,
+    END_TO_END_SECONDS,
+    EVENTS,
+    HOP_SECONDS,
+    OUTCOME_AMOUNT,
+    OUTCOMES,
+    STEP_SECONDS,
+    TIMERS_FIRED,
+    WITHDRAWALS,
+)
+from streams.worker.apply import Applier, Work
+from streams.worker.ledger import Batch, Ledger, Stage
+from streams.worker.partition import PartitionMemory
+from streams.worker.send import Row, Written
+
+
+class Sender(Protocol):
+    """What `RecordSender` does."""
+
+    async def send(self, partition: int, rows: Mapping[str, Sequence[Row]]) -> list[Written]:
+        """Send and await the acknowledgement."""
+
+
+class Deliverer(Protocol):
+    """What `streams.delivery.Delivery` does."""
+
+    async def deliver(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> bool:
+        """Write to the cache; never raises."""
+
+
+def wall_ms() -> int:
+    """Wall time, ms."""
+    return time.time_ns() // 1_000_000
+
+
+class BatchProcedure:
+    """Runs batches. Those of different partitions may overlap while they wait; those of one are run in order."""
+
+    def __init__(
+        self, applier: Applier, sender: Sender, delivery: Deliverer, ledger: Ledger,
+        topic_of: Callable[[str], str], changelog: str,
+    ) -> None:
+        """`topic_of`: a topic's full name. `changelog`: the changelog's full name."""
+        self._applier = applier
+        self._sender = sender
+        self._delivery = delivery
+        self._ledger = ledger
+        self._topic_of = topic_of
+        self._changelog = changelog
+
+    async def run(self, batch: Batch, memory: PartitionMemory, caught_up_at: int | None = None) -> None:
+        """The procedure for one begun batch (see `Applier.apply` for `caught_up_at`). Raises what the sender raises.
+
+        However it ends, the batch is finished in the ledger; when it ends early, its partition's memory is ahead of
+        the changelog and must be forgotten.
+        """
+        stage = Stage.DROPPED
+        async with memory.lock:
+            try:
+                await self._steps(batch, memory, caught_up_at)
+                stage = Stage.DONE
+            finally:
+                self._ledger.finish(batch, stage)
+
+    async def _steps(self, batch: Batch, memory: PartitionMemory, caught_up_at: int | None) -> None:
+        records, partition = batch.records, batch.partition
+        live = not records or memory.follows_wall
+        begun = time.perf_counter()
+
+        # 1. Apply in memory.
+        work = self._applier.apply(memory, records, wall_ms(), caught_up_at)
+        applied = time.perf_counter()
+
+        # 2. Effects, acknowledged.
+        effects = work.records(self._topic_of)
+        if effects:
+            await self._sender.send(partition, effects)
+        sent = time.perf_counter()
+
+        # 3. Suggestions to the cache.
+        progress = {partition: records[-1].offset} if records else {}
+        telling: asyncio.Future[bool] | None = None
+        if work.changes:
+            await self._delivery.deliver(work.changes, progress)
+        elif progress:
+            telling = asyncio.ensure_future(self._delivery.deliver((), progress))
+        delivered = time.perf_counter()
+        if work.received and live:
+            now = wall_ms()
+            for received in work.received:
+                END_TO_END_SECONDS.observe(max(0, now - received) / 1000)
+
+        # 4. Rows to the changelog, acknowledged.
+        if work.rows:
+            for written in await self._sender.send(partition, {self._changelog: work.rows}):
+                memory.wrote(*written)
+        if telling is not None:
+            await telling
+
+        # 5. Done.
+        if records:
+            memory.done = max(memory.done, records[-1].offset)
+            if live and memory.follows_wall:
+                HOP_SECONDS.labels("fetched").observe(max(0, batch.taken_ms - records[-1].timestamp) / 1000)
+            HOP_SECONDS.labels("applied").observe(applied - begun)
+            HOP_SECONDS.labels("effects").observe(sent - applied)
+            HOP_SECONDS.labels("delivered").observe(delivered - sent)
+            HOP_SECONDS.labels("changelog").observe(time.perf_counter() - delivered)
+            BATCH_SIZE.observe(len(records))
+            STEP_SECONDS.observe(applied - begun)
+        count(work)
+
+
+def count(work: Work) -> None:
+    """Meter a batch that is done, so that a repeated one is not metered twice."""
+    for result, number in work.results.items():
+        EVENTS.labels(result.value).inc(number)
+    for _, letter in work.dead:
+        DEAD_LETTERS.labels(letter.reason.value).inc()
+    for effect in work.effects:
+        if type(effect) is Decision:
+            DECISIONS.labels(effect.rule, effect.kind, effect.arm, effect.reason or "").inc()
+        elif type(effect) is OutcomeRecord:
+            OUTCOMES.labels(effect.outcome, effect.kind).inc()
+            if effect.amount:
+                OUTCOME_AMOUNT.labels(effect.outcome, effect.kind).inc(max(0.0, effect.amount))
+        elif type(effect) is Withdrawal:
+            WITHDRAWALS.labels(effect.reason).inc()
+    TIMERS_FIRED.inc(work.woken)
+    CHANGELOG_BYTES.inc(sum(len(row.value) for row in work.rows if row.value is not None))

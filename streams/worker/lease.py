@@ -1,0 +1,83 @@
+"""May this process still write? Only while its last answered heartbeat is younger than the session timeout.
+
+A process that was frozen (SIGSTOP, a paused virtual machine) and thaws does not know that its partitions have gone
+to somebody else. The broker gives them away at the earliest one session timeout after it saw the last heartbeat, so
+a send that begins before then is the owner's. What was on its way already when the process froze is harmless: rows
+carry their offset, effects have deterministic ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from streams.errors import BrokerUnavailableError
+
+# The clock that goes on while the machine sleeps, where there is one (Linux).
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class LeaseLostError(BrokerUnavailableError):
+    """The group coordinator has not answered for a session timeout: somebody else may own the partitions."""
+
+    reason = "lease_lost"
+
+
+def now_s() -> float:
+    """Seconds of a clock that never goes back and is not set by anybody."""
+    return time.clock_gettime(_CLOCK)
+
+
+class Lease:
+    """Renewed in the consumer's thread, asked in the main one; a float is read and written atomically."""
+
+    def __init__(self, session_timeout_s: float, grace_s: float) -> None:
+        """`grace_s`: how long a send may wait for a late heartbeat, before it is too late."""
+        self._timeout_s = session_timeout_s
+        self._grace_s = grace_s
+        self._renewed_s = float("-inf")
+
+    def renew(self, at_s: float | None = None) -> None:
+        """The coordinator has answered a request that was sent at `at_s` (default: now)."""
+        self._renewed_s = max(self._renewed_s, now_s() if at_s is None else at_s)
+
+    def lose(self) -> None:
+        """The coordinator does not know us any more."""
+        self._renewed_s = float("-inf")
+
+    @property
+    def valid(self) -> bool:
+        """Whether a send that begins now is the owner's."""
+        return now_s() - self._renewed_s < self._timeout_s
+
+    async def require(self) -> None:
+        """Return when the lease is valid. Raises LeaseLostError when it is not and stays so for the grace."""
+        if self.valid:
+            return
+        deadline_s = now_s() + self._grace_s
+        while now_s() < deadline_s:
+            # A broker that was away for a moment answers the next heartbeat, and nobody else has had the partitions.
+            await asyncio.sleep(0.05)
+            if self.valid:
+                return
+        raise LeaseLostError(
+            f"no heartbeat was answered for {self._timeout_s:g} s: the partitions may belong to another worker by "
+            "now, so nothing more is written; this process ends and has to be started again"
+        )
+
+    def observe(self, coordinator: Any) -> None:
+        """Have every heartbeat of an aiokafka group coordinator renew this lease (or lose it)."""
+        beat = coordinator._do_heartbeat  # aiokafka has no hook; tests hold its name
+
+        async def observed() -> bool:
+            sent_s = now_s()
+            member = coordinator.member_id
+            answered: bool = await beat()
+            if answered:
+                self.renew(sent_s)
+            elif member and coordinator.member_id != member:
+                self.lose()
+            return answered
+
+        coordinator._do_heartbeat = observed

@@ -1,0 +1,217 @@
+"""One worker process from start to end.
+
+1. Load the rules. 2. Wait for the broker. 3. Create and check the topics. 4. Start Faust, which joins the group and
+recovers the table. 5. Ready. 6. At SIGTERM or SIGINT: finish what is in hand, commit, leave the group.
+
+Whatever cannot be put right ends the process with a message and an exit code that is not 0, for the supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import uvloop
+
+from streams.core.ruleset import EngineOptions, Ruleset
+from streams.delivery import Delivery
+from streams.errors import AvertError, BrokerUnavailableError
+from streams.rulefiles.load import load_rules
+from streams.settings import Settings
+from streams.telemetry import READY, RULES_INFO, RULES_LOADED, RULES_LOADED_AT, configure_logs, log
+from streams.worker.app import WorkerApp, build_app, scratch_folder
+from streams.worker.apply import Applier
+from streams.worker.commit import BatchProcedure, wall_ms
+from streams.worker.lease import Lease
+from streams.worker.ledger import Ledger
+from streams.worker.link import Link
+from streams.worker.machine import Machine, core_machine
+from streams.worker.send import RecordSender
+from streams.worker.server import StatusServer
+from streams.worker.topics import changelog_name, connect_admin, ensure_topics
+from streams.worker.watchdog import ThreadWatchdog, Watchdog
+
+TICK_S = 0.1  # how often the timers are looked at
+
+
+def main(settings: Settings) -> int:
+    """Run a worker until a signal; returns the exit code."""
+    configure_logs(settings.log_format, settings.log_level)
+    return uvloop.run(run_worker(settings))
+
+
+async def run_worker(
+    settings: Settings, *, ready: Callable[[], None] | None = None, machine: Machine | None = None
+) -> int:
+    """Run a worker until SIGTERM, SIGINT or cancellation; returns the exit code.
+
+    `ready` is called once, when the table is recovered. `machine`: another engine than the core's with the rules of
+    `settings.rules_dir` (for tests).
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):  # not in the main thread
+            loop.add_signal_handler(number, stop.set)
+    try:
+        worker = Worker(settings, machine or core_machine(load_the_rules(settings)), stop)
+        await worker.run(ready)
+    except AvertError as error:
+        log.error("worker_ends", reason=error.reason, error=str(error), exit_code=error.exit_code)
+        return error.exit_code
+    return 0
+
+
+def load_the_rules(settings: Settings) -> Ruleset:
+    """The rules in `settings.rules_dir`, compiled; metered. Raises RuleFileError."""
+    rules = load_rules(settings.rules_dir, engine_options(settings))
+    modes: dict[str, int] = {}
+    for rule in rules.rules:
+        modes[rule.mode] = modes.get(rule.mode, 0) + 1
+    for mode, number in modes.items():
+        RULES_LOADED.labels(mode).set(number)
+    RULES_INFO.labels(rules.version).set(1)
+    RULES_LOADED_AT.set(time.time())
+    log.info("rules_loaded", version=rules.version, **modes)
+    return rules
+
+
+def engine_options(settings: Settings) -> EngineOptions:
+    """What the engine has to know of the settings."""
+    return EngineOptions(
+        session_timeout_ms=settings.session_timeout_ms,
+        max_lateness_ms=settings.max_lateness_ms,
+        attribution_window_ms=settings.attribution_window_ms,
+        consent_default=settings.consent_default == "granted",
+        allowed_link_hosts=frozenset(settings.allowed_link_hosts),
+    )
+
+
+class Worker:
+    """The parts of one worker, and their order at start and end."""
+
+    def __init__(self, settings: Settings, machine: Machine, stop: asyncio.Event) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._machine = machine
+        lease = Lease(settings.broker_session_timeout_s, 2 * settings.broker_heartbeat_s)
+        self._link = Link(settings, lease, Ledger())
+        self._sender = RecordSender(settings.kafka_bootstrap, lease, settings.send_timeout_s)
+        self._delivery = Delivery(settings.redis_url, settings.redis_timeout_ms)
+        self._link.procedure = BatchProcedure(
+            Applier(machine, settings.topic("clickstream")), self._sender, self._delivery, self._link.ledger,
+            settings.topic, changelog_name(settings),
+        )
+        self._server = StatusServer(settings.worker_http_host, settings.worker_http_port, lambda: self._link.ready)
+        self._app: WorkerApp
+
+    async def run(self, ready: Callable[[], None] | None) -> None:
+        """From start to end. Raises AvertError."""
+        settings = self._settings
+        READY.labels("worker").set(0)
+        await self._server.start()
+        try:
+            admin = await connect_admin(settings, self._stop)
+            if admin is None:
+                return
+            try:
+                partitions = await ensure_topics(admin, settings)
+            finally:
+                await admin.close()
+            await self._sender.start()
+            await self._delivery.start()
+            with scratch_folder() as scratch:
+                self._app = build_app(settings, self._link, self._machine, partitions, scratch)
+                await self._serve(ready)
+        finally:
+            READY.labels("worker").set(0)
+            await self._sender.close()
+            await self._delivery.close()
+            await self._server.close()
+
+    async def _serve(self, ready: Callable[[], None] | None) -> None:
+        """Faust, from its start to its end."""
+        link, app = self._link, self._app
+        watchdog = Watchdog(link, app, self._settings.watchdog_s)
+        tasks = {
+            asyncio.create_task(work, name=name) for name, work in (
+                ("start", self._start(ready)),
+                ("ticks", self._ticks()),
+                ("watchdog", watchdog.run()),
+                ("thread watchdog", ThreadWatchdog(self._settings.watchdog_s).run()),
+                ("crash", self._crash()),
+            )
+        }
+        for task in tasks:
+            task.add_done_callback(self._task_ended)
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((stopping, link.failed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await self._end(tasks)
+        if link.failed.done():
+            error = link.failed.result()
+            raise error if isinstance(error, AvertError) else BrokerUnavailableError(
+                f"Faust ended: {type(error).__name__} {error}"
+            ) from error
+
+    async def _start(self, ready: Callable[[], None] | None) -> None:
+        """Faust's start ends when the first recovery is complete."""
+        await self._app.start()
+        if ready is not None and self._link.ready:
+            ready()
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._link.fail(error)
+
+    async def _crash(self) -> None:
+        """A Faust service that crashed takes the app with it."""
+        await self._app._crashed.wait()  # mode has no other way to wait for it
+        self._link.fail(self._app.crash_reason or BrokerUnavailableError("Faust crashed"))
+
+    async def _ticks(self) -> None:
+        """Look at the timers of every partition that has nothing in hand."""
+        link, grace_ms = self._link, self._settings.clock_grace_ms
+        while True:
+            await asyncio.sleep(TICK_S)
+            if not link.ready:
+                continue
+            for memory in link.table.ready_memories():
+                if link.ledger.closed or link.ledger.busy(memory.partition):
+                    continue
+                known = self._app.consumer.end_of(memory.partition)
+                caught_up_at = None
+                if known is not None and max(memory.done + 1, memory.committed) >= known[0]:
+                    # Nothing more had come when the broker said so: until then the clock may go, not until now.
+                    caught_up_at = min(wall_ms(), known[1]) - grace_ms
+                now = max(memory.clock, caught_up_at or 0) if memory.follows_wall else memory.clock
+                due = memory.timers.next_due()
+                if memory.doomed or (now and due is not None and due <= now):
+                    link.tick(memory.partition, caught_up_at)
+
+    async def _end(self, tasks: set[asyncio.Task[Any]]) -> None:
+        """Finish what is in hand, commit, leave the group; within the stop timeout, whatever Faust does."""
+        began = time.monotonic()
+        failed = self._link.failed.done()
+        for task in tasks:
+            if task.get_name() != "start":
+                task.cancel()
+        try:
+            async with asyncio.timeout(self._settings.stop_timeout_s):
+                if not failed:
+                    await self._link.hand_over()
+                    await self._app.consumer.commit_done()
+                await self._app.stop()
+        except TimeoutError:
+            log.warning("stop_timed_out", after_s=self._settings.stop_timeout_s)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        log.info("worker_stopped", seconds=round(time.monotonic() - began, 2))

@@ -1,0 +1,93 @@
+"""Records to Kafka as record batches: built here, split where the limit asks for it, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.errors import BrokerUnavailableError
+from streams.telemetry import KAFKA_ERRORS
+from streams.worker.lease import Lease
+
+# Below the broker's default message.max.bytes (1,048,588) by a margin; a batch of 4,000 rows takes two or three.
+BATCH_BYTES_MAX = 768 * 1024
+
+Headers = list[tuple[str, bytes]]
+
+
+class Row(NamedTuple):
+    """One record to be sent. `value` None is a tombstone."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = []  # noqa: RUF012  # never changed; a fresh list a row would cost more than the row
+
+
+class Written(NamedTuple):
+    """Where rows have come to stand: the first offset and how many follow without a gap."""
+
+    first: int
+    records: int
+
+
+class RecordSender:
+    """Sends through a producer of its own, with acks=all, while the lease is valid."""
+
+    def __init__(self, bootstrap: str, lease: Lease, timeout_s: float) -> None:
+        self._bootstrap = bootstrap
+        self._lease = lease
+        self._timeout_s = timeout_s
+        self._producer: Any = None
+
+    async def start(self) -> None:
+        """Connect. Raises KafkaConnectionError."""
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX,
+            request_timeout_ms=int(self._timeout_s * 1000),
+        )
+        await self._producer.start()
+
+    async def close(self) -> None:
+        """Send what is under way, as far as it goes within a second; close."""
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            try:
+                await asyncio.wait_for(producer.stop(), 1.0)
+            except TimeoutError:
+                KAFKA_ERRORS.labels("close").inc()
+
+    async def send(self, partition: int, rows: Mapping[str, Iterable[Row]]) -> list[Written]:
+        """Send rows, by topic, to one partition number; return when all are acknowledged.
+
+        Raises LeaseLostError, and BrokerUnavailableError when they are not acknowledged within the timeout.
+        """
+        await self._lease.require()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                acknowledgements = []
+                for topic, some in rows.items():
+                    for batch in self._batches(some):
+                        sent = await self._producer.send_batch(batch, topic, partition=partition)
+                        acknowledgements.append((sent, batch.record_count()))
+                return [Written((await sent).offset, count) for sent, count in acknowledgements]
+        except (KafkaError, TimeoutError) as error:
+            KAFKA_ERRORS.labels("send").inc()
+            raise BrokerUnavailableError(
+                f"Kafka did not acknowledge records for {', '.join(rows)} (partition {partition}) within "
+                f"{self._timeout_s:g} s: {type(error).__name__} {error}; this process ends, nothing of it is counted"
+            ) from error
+
+    def _batches(self, rows: Iterable[Row]) -> Iterator[Any]:
+        batch = self._producer.create_batch()
+        for key, value, headers in rows:
+            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                yield batch
+                batch = self._producer.create_batch()
+                batch.append(timestamp=None, key=key, value=value, headers=headers)  # the first one always fits
+        if batch.record_count():
+            batch.close()
+            yield batch

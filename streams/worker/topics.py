@@ -1,0 +1,137 @@
+"""The topics: created before anybody subscribes, all with one partition count, the changelog compacted.
+
+1. If none exists, all are created with `settings.partitions`.
+2. If some exist, their count is the law; what is missing is created with it.
+3. Counts that contradict each other are refused: a visitor's state could not follow its partition.
+4. A topic that is subscribed before it exists may never be consumed (seen with Faust): hence all this comes first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.errors import BrokerUnavailableError, TopicLayoutError
+from streams.settings import Settings
+from streams.telemetry import KAFKA_ERRORS, log
+
+COMPACTION_LAG_MS_MIN = 3_600_000  # a thawed zombie's row and the row that beats it both stay readable for an hour
+RETRY_S_MAX = 5.0
+VISIBLE_S_MAX = 30.0  # from a topic's creation to all partitions having a leader
+
+EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "deadletter")
+
+
+def changelog_name(settings: Settings) -> str:
+    """The changelog of the sessions table."""
+    return f"{settings.app_id}-sessions-changelog"
+
+
+def topic_names(settings: Settings) -> tuple[str, ...]:
+    """All topics that a worker needs."""
+    return (*(settings.topic(name) for name in ("clickstream", *EFFECT_TOPICS)), changelog_name(settings))
+
+
+def agreed_partitions(counts: Mapping[str, int], wanted: int) -> int:
+    """The one partition count of the existing topics (`wanted` when there are none). Raises TopicLayoutError."""
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in sorted(counts.items()))
+        raise TopicLayoutError(
+            f"the topics must have the same number of partitions, but {listed}. Add partitions only to topics that "
+            "are empty; with data in them, create new topics under another AVERT_TOPIC_PREFIX and AVERT_APP_ID with "
+            "the count you want, let the producers write there, and end the old workers when they have no lag"
+        )
+    return next(iter(counts.values()), wanted)
+
+
+async def connect_admin(settings: Settings, stop: asyncio.Event) -> Any:
+    """An admin client, as soon as the broker answers; None when `stop` was set before. Says what it waits for."""
+    wait_s = 0.25
+    while not stop.is_set():
+        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=10_000)
+        try:
+            await admin.start()
+        except (KafkaError, OSError) as error:
+            await admin.close()
+            KAFKA_ERRORS.labels("connect").inc()
+            wait_s = min(2 * wait_s, RETRY_S_MAX)
+            log.warning(
+                "kafka_unreachable", bootstrap=settings.kafka_bootstrap, error=str(error), retry_in_s=wait_s,
+                hint="is it running, and is AVERT_KAFKA_BOOTSTRAP right?",
+            )
+            try:
+                await asyncio.wait_for(stop.wait(), wait_s)
+            except TimeoutError:
+                continue
+        else:
+            return admin
+    return None
+
+
+async def ensure_topics(admin: Any, settings: Settings) -> int:
+    """Create what is missing, check what is there; returns the partition count.
+
+    Raises TopicLayoutError, BrokerUnavailableError.
+    """
+    names = topic_names(settings)
+    counts = await partition_counts(admin, names)
+    partitions = agreed_partitions(counts, settings.partitions)
+    missing = [name for name in names if name not in counts]
+    if missing:
+        await _create(admin, settings, missing, partitions)
+        counts = await _visible(admin, names)
+        agreed_partitions(counts, partitions)  # another worker may have been faster, with other settings
+        log.info("topics_created", topics=missing, partitions=partitions)
+    if partitions != settings.partitions:
+        log.info("topics_keep_their_partitions", partitions=partitions, setting=settings.partitions)
+    return partitions
+
+
+async def partition_counts(admin: Any, names: tuple[str, ...]) -> dict[str, int]:
+    """Topic -> partitions, for those of `names` that exist. Asks for all topics, so that none is auto-created."""
+    try:
+        cluster = (await admin._get_cluster_metadata()).to_object()  # list_topics leaves partitions out
+    except KafkaError as error:
+        raise BrokerUnavailableError(f"Kafka does not say which topics it has: {error}") from error
+    return {
+        topic["topic"]: len(topic["partitions"]) for topic in cluster["topics"]
+        if topic["topic"] in names and topic["error_code"] == 0
+    }
+
+
+async def _create(admin: Any, settings: Settings, missing: list[str], partitions: int) -> None:
+    compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(COMPACTION_LAG_MS_MIN)}
+    changelog = changelog_name(settings)
+    new = [
+        NewTopic(
+            name, num_partitions=partitions, replication_factor=settings.replication_factor,
+            topic_configs=compacted if name == changelog else {},
+        )
+        for name in missing
+    ]
+    try:
+        answer = await admin.create_topics(new)
+    except KafkaError as error:
+        raise BrokerUnavailableError(f"Kafka did not create the topics {', '.join(missing)}: {error}") from error
+    for name, code, *words in answer.topic_errors:
+        refused = for_code(code)
+        if code and refused is not TopicAlreadyExistsError:
+            raise TopicLayoutError(
+                f"Kafka refused to create the topic {name}: {refused.__name__} {' '.join(filter(None, words))}; "
+                f"create it by hand with {partitions} partitions"
+                + (f" and {compacted}" if name == changelog else "")
+            )
+
+
+async def _visible(admin: Any, names: tuple[str, ...]) -> dict[str, int]:
+    deadline = asyncio.get_running_loop().time() + VISIBLE_S_MAX
+    while asyncio.get_running_loop().time() < deadline:
+        counts = await partition_counts(admin, names)
+        if len(counts) == len(names):
+            return counts
+        await asyncio.sleep(0.05)
+    raise BrokerUnavailableError(f"topics were created but do not show up: {sorted(set(names) - set(counts))}")

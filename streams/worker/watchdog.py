@@ -1,0 +1,130 @@
+"""Ends a worker that does not get on: lag and no progress, no recovery, a stuck main thread.
+
+Consumers that are stuck after a rebalance are known of Faust, without a known cause; a process that is started again
+is a cure for all of them. It asks the broker itself how far the log goes: a stuck fetcher knows of no lag.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+from streams.errors import AvertError
+from streams.telemetry import LAG, LIVE_SESSIONS, LIVE_VISITORS, PARTITIONS, log
+from streams.worker.link import Link
+
+CHECK_S = 1.0
+ASK_S_MAX = 5.0
+EXIT_CODE = 7
+EXIT_CODE_STUCK_THREAD = 8
+
+
+class StuckError(AvertError):
+    """Lag and no progress."""
+
+    reason = "stuck"
+    exit_code = EXIT_CODE
+
+
+class Watchdog:
+    """Looks once a second; also keeps the gauges."""
+
+    def __init__(self, link: Link, app: Any, limit_s: float) -> None:
+        self._link = link
+        self._app = app
+        self._limit_s = limit_s
+        self._seen: dict[Any, Any] = {}
+        self._since: dict[Any, float] = {}
+
+    async def run(self) -> None:
+        """Until cancelled. Fails the link when something has not moved for the limit."""
+        while True:
+            await asyncio.sleep(CHECK_S)
+            stuck = await self.look(time.monotonic())
+            if stuck:
+                log.error("watchdog", stuck=stuck, limit_s=self._limit_s)
+                self._link.fail(StuckError(f"{stuck} for {self._limit_s:g} s; this process ends, start it again"))
+                return
+
+    async def look(self, now_s: float) -> str:
+        """What has been stuck for the limit, as a sentence; "" when nothing has."""
+        link = self._link
+        if not link.ready:
+            sentence = "the worker has no partitions, or does not recover"
+            return self._still("recovery", link.table.rows_read, sentence, now_s)
+        self._since.pop("recovery", None)
+        try:
+            ends = await asyncio.wait_for(self._ends(), ASK_S_MAX)
+        except (TimeoutError, KafkaError):
+            return self._still("broker", 0, "the broker does not say how far the log goes", now_s)
+        self._since.pop("broker", None)
+        for partition, end in ends.items():
+            memory = link.table.memory(partition)
+            if memory is None:
+                continue
+            next_offset = max(memory.done + 1, memory.committed)
+            lag = max(0, end - next_offset)
+            LAG.labels(str(partition)).set(lag)
+            if not lag:
+                self._since.pop(partition, None)
+                continue
+            sentence = f"partition {partition} is {lag} records behind and stands still"
+            stuck = self._still(partition, next_offset, sentence, now_s)
+            if stuck:
+                return stuck
+        return ""
+
+    def gauges(self) -> None:
+        """Visitors, sessions, partitions."""
+        memories = self._link.table.memories.values()
+        PARTITIONS.set(len(memories))
+        LIVE_VISITORS.set(sum(len(memory.rows) for memory in memories))
+        LIVE_SESSIONS.set(sum(memory.sessions for memory in memories))
+
+    async def _ends(self) -> dict[int, int]:
+        self.gauges()
+        consumer = self._app.consumer
+        mine = [tp for tp in consumer.assignment() if tp.topic == self._link.clickstream]
+        if not mine:
+            return {}
+        return {tp.partition: end for tp, end in (await consumer.highwaters(*mine)).items()}
+
+    def _still(self, what: Any, value: Any, sentence: str, now_s: float) -> str:
+        if what not in self._since or self._seen.get(what) != value:
+            self._seen[what] = value
+            self._since[what] = now_s
+            return ""
+        return sentence if now_s - self._since[what] >= self._limit_s else ""
+
+
+class ThreadWatchdog:
+    """A thread that ends the process when the main thread's event loop has not turned for the limit."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._turned_s = time.monotonic()
+        self._ended = threading.Event()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        threading.Thread(target=self._watch, name="avert-watchdog", daemon=True).start()
+        try:
+            while True:
+                self._turned_s = time.monotonic()
+                await asyncio.sleep(CHECK_S)
+        finally:
+            self._ended.set()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(CHECK_S):
+            looked_s = time.monotonic()
+            if looked_s - self._turned_s > self._limit_s and not self._ended.wait(CHECK_S) and (
+                time.monotonic() - looked_s < 2 * CHECK_S and self._turned_s < looked_s - self._limit_s
+            ):  # the second look: a process that was frozen as a whole gets a chance to turn
+                log.error("watchdog", stuck="the main thread", limit_s=self._limit_s)
+                os._exit(EXIT_CODE_STUCK_THREAD)
