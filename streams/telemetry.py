@@ -97,13 +97,14 @@ RATE_LIMITED = _counter("avert_rate_limited_total", "Requests refused by a limit
 
 # Labels of closed sets start at 0: a rate over a series that appears with its first increment misses just that one,
 # and a panel cannot tell "no errors" from "no data". (Labels that rules bring along start with their first firing.)
-CLOSED_LABELS: dict[Counter, Iterable[str]] = {
+CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
     EVENTS: [result.value for result in EventResult],
     DEAD_LETTERS: [reason.value for reason in Refusal],
     WITHDRAWALS: get_args(WithdrawalReason),
-    COMMITS: ("ok", "error"),
-    KAFKA_ERRORS: ("connect", "send", "commit", "close"),
-    REDIS_ERRORS: ("connect", "deliver", "read", "progress", "decode"),
+    COMMITS: ("ok", "refused", "late"),  # refused by the group; late: not within its time at a hand-over
+    KAFKA_ERRORS: ("connect", "create_topics", "append", "send", "close"),
+    REDIS_ERRORS: ("ping", "deliver", "read", "progress", "decode"),
+    RULES_LOADED: ("draft", "shadow", "live", "off"),
     ACCEPTED_EVENTS: ("accepted", "rejected"),
     RECEIPTS: ("shown", "clicked", "dismissed"),
     RATE_LIMITED: ("key", "address", "visitor"),
