@@ -81,9 +81,12 @@ def split_body(body: bytes, events_max: int) -> Split:
         if salvaged is None:
             raise RequestError(f"the body is not JSON: {error}") from error
         try:
-            split = Split(salvaged.elements, _split(salvaged.rest).sent_at)
+            rest = _split(salvaged.rest)
         except _BROKEN_JSON:
+            rest = None
+        if rest is None or rest.events:  # broken elsewhere too, or the list found was some event's own
             raise RequestError(f"the body is not JSON: {error}") from error
+        split = Split(salvaged.elements, rest.sent_at)
     if len(split.events) > events_max:
         raise PayloadTooLargeError(f"{len(split.events)} events in one request; at most {events_max}")
     return split
