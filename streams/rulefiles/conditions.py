@@ -41,6 +41,10 @@ PARTS_MAX = 50  # of one all/any: more is a program, not a rule
 # Words of the language that later versions build. Never silently ignored.
 PLANNED = ("score", "ratio", "sum", "average", "min", "max", "last", "first", "signal")
 
+# What people write who know other languages.
+HINTS = {"and": "all", "or": "any", "none": "never", "then": "sequence", "steps": "sequence", "absent": "missing",
+         "events": "event", "matches": "event", "type": "event", "at_least": "count", "inactive": "idle"}  # fmt: skip
+
 WITHIN = "only events of the last so-long count; exactly so long ago is outside"
 
 
@@ -67,7 +71,9 @@ class ConditionKind(Kind):
             both = " and ".join(f"`{head}`" for head in heads)
             return reader.fault(node, f"one condition cannot be {both}: put them under `all:` or `any:`")
         first = node.items[0][0]
-        return reader.fault(first, f"unknown condition {quoted(first.text)}" + suggest(first.text, FORMS))
+        near = HINTS.get(first.text.lower())
+        hint = f"; did you mean `{near}`?" if near else suggest(first.text, FORMS)
+        return reader.fault(first, f"unknown condition {quoted(first.text)}{hint}")
 
     def schema(self) -> Schema:
         """A reference to the list of all conditions."""
@@ -223,6 +229,7 @@ _ALL_FORMS = (
         ),
         _count,
         planned=("distinct",),
+        constraints={"anyOf": [{"required": [word]} for word in ("at_least", "at_most", "exactly")]},
     ),
     Form(
         "seen",

@@ -101,7 +101,7 @@ class Bounds(ListOf):
     """``[low, high]``."""
 
     def __init__(self, item: Kind) -> None:
-        super().__init__(item, at_least=2, at_most=2, what="two numbers, `[low, high]`,")
+        super().__init__(item, at_least=2, at_most=2, what="two numbers `[low, high]`")
         self.name = "[low, high]"
 
     def parse(self, node: Node, reader: Reader) -> Any:
@@ -132,6 +132,10 @@ class StepField(Kind):
 
 class SessionNumber(Number):
     """A number, or for ``duration`` a duration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.expects = "a duration such as `2m`"
 
     def parse(self, node: Node, reader: Reader) -> Any:
         """A number; a duration counts as its milliseconds."""
@@ -210,12 +214,22 @@ OPERATORS: tuple[OperatorRow, ...] = (
     ),
 )
 BY_WORD: Mapping[str, OperatorRow] = {row.operator.value: row for row in OPERATORS}
+# What people write who know other languages.
+OPERATOR_HINTS: Mapping[str, Operator] = {
+    "=": Operator.EQ, "==": Operator.EQ, "equals": Operator.EQ, "is": Operator.EQ,
+    "!=": Operator.NE, "not": Operator.NE, "is_not": Operator.NE, "not_equals": Operator.NE,
+    ">": Operator.GT, "greater": Operator.GT, "more": Operator.GT, "more_than": Operator.GT, "above": Operator.GT,
+    ">=": Operator.GTE, "ge": Operator.GTE, "at_least": Operator.GTE, "min": Operator.GTE,
+    "<": Operator.LT, "less": Operator.LT, "less_than": Operator.LT, "below": Operator.LT,
+    "<=": Operator.LTE, "le": Operator.LTE, "at_most": Operator.LTE, "max": Operator.LTE,
+    "one_of": Operator.IN, "any_of": Operator.IN, "none_of": Operator.NOT_IN, "range": Operator.BETWEEN,
+    "includes": Operator.CONTAINS, "like": Operator.GLOB, "regex": Operator.MATCHES, "regexp": Operator.MATCHES,
+    "match": Operator.MATCHES, "present": Operator.EXISTS, "begins_with": Operator.STARTS_WITH,
+}  # fmt: skip
+_DURATION = SessionNumber()
 _SESSION_NUMBERS: Mapping[Operator, Kind] = {
-    Operator.GT: SessionNumber(),
-    Operator.GTE: SessionNumber(),
-    Operator.LT: SessionNumber(),
-    Operator.LTE: SessionNumber(),
-    Operator.BETWEEN: Bounds(SessionNumber()),
+    **dict.fromkeys((Operator.EQ, Operator.NE, Operator.GT, Operator.GTE, Operator.LT, Operator.LTE), _DURATION),
+    Operator.BETWEEN: Bounds(_DURATION),
 }
 _NOT_FOR_SESSIONS = (Operator.CHANGED, Operator.SAME_AS)
 
@@ -272,8 +286,9 @@ class Where(Kind):
         value: Any = Plain().read(node, reader)
         if value is BROKEN:
             return BROKEN
-        if self.session and path == SessionField.DURATION and isinstance(value, str):
-            value = parse_duration(value) or value
+        if self.session and path == SessionField.DURATION:
+            value = _DURATION.read(node, reader)
+            return BROKEN if value is BROKEN else (FieldTest(path, Operator.EQ, value, node.mark),)
         operator = Operator.GLOB if isinstance(value, str) and "*" in value else Operator.EQ
         return (FieldTest(path, operator, value, node.mark),)
 
@@ -287,7 +302,9 @@ class Where(Kind):
             if row is None or (self.session and row.operator in _NOT_FOR_SESSIONS):
                 whole = False
                 known = [w for w, r in BY_WORD.items() if not (self.session and r.operator in _NOT_FOR_SESSIONS)]
-                reader.fault(word, f"unknown operator {quoted(word.text)}" + suggest(word.text, known))
+                near = OPERATOR_HINTS.get(word.text.lower())
+                hint = f"; did you mean `{near}`?" if near else suggest(word.text, known)
+                reader.fault(word, f"unknown operator {quoted(word.text)}{hint}")
                 continue
             kind = row.kind
             if self.session and path == SessionField.DURATION:

@@ -17,7 +17,7 @@ from streams.errors import RuleFileError
 
 FINDINGS_SHOWN_MAX = 200  # of one load: nobody reads more, and a binary file must not flood a terminal
 SHOWN_CHARS_MAX = 40  # of what somebody wrote, inside a message
-NEAREST_CUTOFF = 0.6  # difflib's own default: below it the proposals are noise
+NEAREST_CUTOFF = 0.7  # at difflib's own 0.6, `less` is taken for `exists`
 
 
 class Broken:

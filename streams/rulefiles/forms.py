@@ -35,7 +35,7 @@ class Reader:
 def shown(node: Node) -> str:
     """What stands at a node, for a message."""
     if isinstance(node, ScalarNode):
-        return "nothing" if node.plain and not node.text else quoted(node.text)
+        return quoted(node.text) if node.text else "nothing" if node.plain else "an empty text"
     if isinstance(node, ListNode):
         return "a list"
     if isinstance(node, MapNode) and node.items:
@@ -138,6 +138,7 @@ class Form:
     build: Build
     planned: tuple[str, ...] = ()  # words of the language that this version does not know yet
     hints: Mapping[str, str] = field(default_factory=dict)  # keys that people write here by mistake -> what to write
+    constraints: Schema = field(default_factory=dict)  # between keys, as JSON Schema
 
     def find(self, name: str) -> Key | None:
         """The key of that name, or None."""
@@ -178,15 +179,17 @@ class Form:
             "description": self.doc,
             "properties": {key.name: key_schema(key) for key in self.keys},
             "additionalProperties": False,
-        }
+        } | self.constraints
         required = [key.name for key in self.keys if key.required]
         return schema | ({"required": required} if required else {})
 
 
 def key_schema(key: Key) -> Schema:
-    """The schema of a key's value, with its sentence and example."""
-    schema = {"description": key.doc} | key.kind.schema()
-    return schema | {"description": key.doc}
+    """The schema of a key's value, with its sentence, its default and its example."""
+    schema: Schema = {"description": key.doc + (f" (default: {key.default})" if key.default else "")}
+    inner = key.kind.schema()
+    # Beside a `$ref` a description is allowed in 2020-12, and editors show it.
+    return {name: value for name, value in inner.items() if name != "description"} | schema
 
 
 class FormKind(Kind):
@@ -194,7 +197,7 @@ class FormKind(Kind):
 
     def __init__(self, form: Form) -> None:
         self.form = form
-        self.name = form.name
+        self.name = form.title.removeprefix("a ").removeprefix("an ").replace("`", "")
         self.expects = f"a map that describes {form.title}"
 
     def parse(self, node: Node, reader: Reader) -> Any:
@@ -223,8 +226,10 @@ class ListOf(Kind):
         if not isinstance(node, ListNode):
             return self.wrong(node, reader)
         if not self.at_least <= len(node.items) <= self.at_most:
-            size = f"{self.at_least} to {self.at_most}" if self.at_most < 1000 else f"at least {self.at_least}"
-            return reader.fault(node, f"expected {self.expects} with {size} items, got {len(node.items)}")
+            got = len(node.items)
+            if not got or self.at_least == self.at_most:
+                return reader.fault(node, f"expected {self.expects}, got {got or 'an empty list'}")
+            return reader.fault(node, f"expected {self.expects}, {self.at_most} at most, got {got}")
         values = tuple([self.item.read(item, reader) for item in node.items])
         return BROKEN if any(value is BROKEN for value in values) else values
 

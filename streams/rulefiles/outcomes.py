@@ -106,6 +106,16 @@ OUTCOME = Form(
         Key("value", MONEY, "of a conversion: what one is worth", example="value: {of: total}"),
     ),
     _OutcomeParts,
+    constraints={
+        "oneOf": [
+            {"properties": {"kind": {"const": "conversion"}}, "required": ["value"], "not": {"required": ["cost"]}},
+            {
+                "properties": {"kind": {"const": "anti_conversion"}},
+                "required": ["cost"],
+                "not": {"required": ["value"]},
+            },
+        ]
+    },
 )
 
 

@@ -71,7 +71,7 @@ def read_program(
             rules.extend(_read_rules(documents, reader))
     _check_ids(rules, report)
     if names:
-        _check_outcomes(rules, names, report)
+        rules = _with_outcomes(rules, names, report)
     if declared is None:
         return None
     program = Program(
@@ -130,7 +130,9 @@ def _read_outcomes(documents: list[Node], path: Path, reader: Reader) -> Declare
 
 def _read_rules(documents: list[Node], reader: Reader) -> Iterator[ReadRule]:
     for document in documents:
-        if isinstance(document, MapNode) and document.get("rules") is not None:
+        if isinstance(document, MapNode) and document.get("outcomes") is not None:
+            reader.fault(document, f"outcomes stand in the file {OUTCOMES_NAME}, and nowhere else")
+        elif isinstance(document, MapNode) and document.get("rules") is not None:
             read = RULES_FILE.read(document, reader)
             yield from () if read is BROKEN else read
         else:
@@ -155,8 +157,12 @@ def _check_ids(rules: list[ReadRule], report: Report) -> None:
             )
 
 
-def _check_outcomes(rules: list[ReadRule], names: dict[str, str | None], report: Report) -> None:
-    """A rule prevents a declared anti-conversion, or promotes a declared conversion."""
+def _with_outcomes(rules: list[ReadRule], names: dict[str, str | None], report: Report) -> list[ReadRule]:
+    """The rules that prevent a declared anti-conversion or promote a declared conversion; the others are reported.
+
+    The others are left out, so that the compiler does not report them again.
+    """
+    fine = []
     for rule in rules:
         prevents = rule.definition.prevents
         name = prevents or rule.definition.promotes or ""
@@ -172,6 +178,9 @@ def _check_outcomes(rules: list[ReadRule], names: dict[str, str | None], report:
                 rule.outcome_mark,
                 f"a rule `{verb}` {_ARTICLE[wanted]}, and {quoted(name)} is {_ARTICLE[names[name] or '']}",
             )
+        else:
+            fine.append(rule)
+    return fine
 
 
 _ARTICLE = {"anti_conversion": "an anti-conversion", "conversion": "a conversion", "": "neither"}

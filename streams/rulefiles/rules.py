@@ -140,8 +140,8 @@ PER_VISITOR = Form(
     "`per_visitor`",
     "How often one visitor may get it, over all sessions.",
     (
-        Key("count", Whole(1, 1000), "so often", True, example="count: 2"),
-        Key("within", Duration(), "in so long", default="ever", example="within: 7d"),
+        Key("count", Whole(1, 1000), "how many times", True, example="count: 2"),
+        Key("within", Duration(), "in how long a time", default="ever", example="within: 7d"),
     ),
     _per_visitor,
 )
@@ -338,6 +338,7 @@ RULE = Form(
         ),
     ),
     _rule,
+    constraints={"oneOf": [{"required": ["prevents"]}, {"required": ["promotes"]}]},
     planned=("on_edit", "schedule", "audience", "variants", "funnel", "funnels"),
     hints={
         "outcomes": "outcomes stand in the file outcomes.yaml",

@@ -92,6 +92,7 @@ STEP = Form(
         ),
     ),
     _step,
+    constraints={"oneOf": [{"required": ["event"]}, {"required": ["not"], "maxProperties": 1}]},
     planned=("times", "quiet", "of"),
 )
 
@@ -116,8 +117,8 @@ SEQUENCE = Form(
         ),
         Key(
             "contiguity",
-            Choice({"relaxed": "other events may come between", "strict": "no other event between"}),
-            "`relaxed`: other events may come between the steps; `strict`: none",
+            Choice({"relaxed": "they may", "strict": "they may not"}),
+            "whether other events may come between the steps",
             default="relaxed",
             example="contiguity: strict",
         ),

@@ -139,8 +139,8 @@ _SYNTAX = (
     ("did not find expected <block end>", "wrong indentation: this line belongs to no list or map above it"),
     ("but found '<block mapping start>'", "wrong indentation: this line belongs to no list or map above it"),
     ("could not find expected ':'", "a key without `: value`"),
-    ("found unexpected end of stream", "the file ends inside an open quote or bracket"),
-    ("but found '<stream end>'", "the file ends inside an open quote or bracket"),
+    ("found unexpected end of stream", "a quote or bracket that is opened here is never closed"),
+    ("but found '<stream end>'", "a quote or bracket that is opened here is never closed"),
     ("character '%'", "text that begins with `%` needs quotes"),
     ("character '@'", "text that begins with `@` needs quotes"),
     ("character '`'", "text that begins with a backtick needs quotes"),
@@ -153,11 +153,13 @@ _SYNTAX = (
     ("incompatible YAML", "only YAML 1.2 is read"),
 )
 
+_AT_THE_END = ("end of stream", "<stream end>")
+
 
 def read_tree(raw: bytes, file: str, report: Report) -> list[Node]:
     """The documents of one file, empty ones left out. What is wrong with it as YAML goes to `report`."""
     if len(raw) > FILE_BYTES_MAX:
-        report.add(Mark(file), f"the file has {len(raw)} bytes; at most {FILE_BYTES_MAX}: split it")
+        report.add(Mark(file), f"the file has {len(raw)} bytes or more; at most {FILE_BYTES_MAX}: split it")
         return []
     try:
         text = raw.decode("utf-8-sig")
@@ -188,10 +190,12 @@ def _syntax_finding(error: BaseException, text: str, file: str, last: Mark) -> t
         return mark, "a control character that YAML does not allow"
     if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
         return last, "not YAML from about here on"
-    mark = Mark(file, error.problem_mark.line + 1, error.problem_mark.column + 1)
-    problem = str(error.problem)
+    problem, where = str(error.problem), error.problem_mark
+    if any(end in problem for end in _AT_THE_END) and error.context_mark is not None:
+        where = error.context_mark  # the file's end helps nobody; where it began does
+    mark = Mark(file, where.line + 1, where.column + 1)
     said = next((words for part, words in _SYNTAX if part in problem), problem)
-    if error.context_mark is not None and error.context_mark.line != error.problem_mark.line:
+    if error.context_mark is not None and error.context_mark.line != where.line:
         said += f" (in what began on line {error.context_mark.line + 1})"
     return mark, f"not valid YAML: {said}"
 
@@ -249,7 +253,7 @@ class _Builder:
             self._report.add(mark, f"an anchor ({quoted('&' + event.anchor)}): write the value out where it is used")
             return False
         if event.ctag is not None:
-            self._report.add(mark, f"a tag ({quoted(str(event.ctag))}): values have no tags in rule files")
+            self._report.add(mark, f"a tag ({quoted(_tag(str(event.ctag)))}): values have no tags in rule files")
             return False
         return True
 
@@ -267,6 +271,8 @@ class _Builder:
             self._keys[-1] = node
         else:
             self._keys[-1] = None
+            if isinstance(node, ScalarNode) and node.plain and not node.text:
+                node.mark = key.mark  # nothing stands nowhere; the parser says where the next thing is
             if isinstance(parent, MapNode):
                 self._enter(parent, key, node)
 
@@ -281,6 +287,14 @@ class _Builder:
             self._report.add(key.mark, f"the key {quoted(key.text)} stands here twice; first on line {first.mark.line}")
             return
         parent.items.append((key, value))
+
+
+def _tag(written: str) -> str:
+    """A tag as people write it: ``!!int`` for ``tag:yaml.org,2002:int``."""
+    return "!!" + written.removeprefix(_CORE_TAGS) if written.startswith(_CORE_TAGS) else written
+
+
+_CORE_TAGS = "tag:yaml.org,2002:"
 
 
 class _BrokenMap(BrokenNode):
