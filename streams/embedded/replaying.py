@@ -11,10 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from streams.embedded.topics import create_topics
 from streams.replay import Recording, ReplayOptions, ReplayResult, read_recording, replay
 from streams.settings import Settings
+from streams.telemetry import configure_logs
 
 
 def replay_file(path: Path, settings: Settings, options: ReplayOptions) -> ReplayResult:
     """Replay `path` with a progress bar on a terminal's stderr. Raises ReplayError, BrokerUnavailableError."""
+    configure_logs(settings.log_format, settings.log_level)
     return asyncio.run(replay_recording(read_recording(path, options), settings, options))
 
 
