@@ -1,0 +1,154 @@
+"""Random rules over random events: the engine against the reference, and against itself under every disturbance."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.engine import Position, step, tick
+from streams.core.event import Event
+from streams.core.ruleset import EngineOptions, Ruleset
+from streams.core.visitor import decode_visitor, encode_visitor
+from tests.core.build import T0, Log, compiled
+from tests.core.programs import TIMEOUT, conditions, histories, histories_with_sessions
+from tests.core.reference import Seen, firings
+
+OPTIONS = EngineOptions(session_timeout_ms=TIMEOUT)
+END = 10_000  # long after everything
+
+
+def rules_of(parts) -> Ruleset:
+    return compiled(*parts, options=OPTIONS)
+
+
+def feed(log: Log, seen: Seen) -> None:
+    log.add(seen.ts, seen.type, props=dict(seen.props), session=seen.session)
+
+
+def to_the_byte(log: Log) -> bytes:
+    return msgspec.json.encode(log.effects) + (b"-" if log.state is None else encode_visitor(log.state))
+
+
+programs = st.lists(conditions, min_size=1, max_size=3)
+
+
+@given(programs, histories)
+def test_the_engine_finds_what_the_definitions_say(parts, history):
+    log = Log(rules_of(parts))
+    for seen in history:
+        feed(log, seen)
+    log.tick(END)
+    expected = firings({f"r{index}": part for index, part in enumerate(parts)}, history, TIMEOUT, END)
+    assert sorted(log.fired) == expected
+
+
+@given(programs, histories_with_sessions)
+def test_explicit_sessions_are_judged_each_by_itself(parts, history):
+    log = Log(rules_of(parts))
+    for seen in history:
+        feed(log, seen)
+    log.tick(END)
+    expected = firings({f"r{index}": part for index, part in enumerate(parts)}, history, TIMEOUT, END)
+    assert sorted(log.fired) == expected
+
+
+@given(programs, histories_with_sessions)
+def test_a_restart_between_any_two_events_changes_nothing(parts, history):
+    ruleset = rules_of(parts)
+    plain, restarted = Log(ruleset), Log(ruleset)
+    for seen in history:
+        feed(plain, seen)
+        feed(restarted.recode(), seen)
+    assert to_the_byte(restarted.recode().tick(END)) == to_the_byte(plain.tick(END))
+
+
+@given(programs, histories)
+def test_rules_compiled_again_go_on_where_the_others_stopped(parts, history):
+    plain, split = Log(rules_of(parts)), Log(rules_of(parts))
+    for index, seen in enumerate(history):
+        if index == len(history) // 2:
+            split.recode().ruleset = rules_of(parts)
+        feed(plain, seen)
+        feed(split, seen)
+    assert to_the_byte(split.tick(END)) == to_the_byte(plain.tick(END))
+
+
+@given(programs, histories)
+def test_every_prefix_says_what_the_whole_says_of_it(parts, history):
+    ruleset = rules_of(parts)
+    whole = Log(ruleset)
+    so_far = []
+    for seen in history:
+        feed(whole, seen)
+        so_far.append(len(whole.effects))
+    for length, effects in enumerate(so_far, 1):
+        prefix = Log(ruleset)
+        for seen in history[:length]:
+            feed(prefix, seen)
+        assert prefix.effects == whole.effects[:effects]
+
+
+@given(programs, histories_with_sessions, st.data())
+def test_ticks_at_any_moments_change_nothing(parts, history, data):
+    ruleset = rules_of(parts)
+    plain, ticked = Log(ruleset), Log(ruleset)
+    for seen in history:
+        feed(plain, seen)
+        if ticked.offset >= 0:
+            for at in sorted(data.draw(st.lists(st.integers(ticked.now, seen.ts), max_size=2))):
+                ticked.tick(at)
+        feed(ticked, seen)
+    plain.tick(END)
+    for at in (END // 50, END // 20, END // 2, END):
+        ticked.tick(at)
+    assert sorted(map(repr, ticked.effects)) == sorted(map(repr, plain.effects))
+
+
+@given(programs, histories, st.data())
+def test_a_replay_from_any_earlier_offset_changes_nothing(parts, history, data):
+    """A crash after the state was written and before the offset was committed."""
+    ruleset = rules_of(parts)
+    plain, crashed = Log(ruleset), Log(ruleset)
+    for seen in history:
+        feed(plain, seen)
+        feed(crashed, seen)
+    before = encode_visitor(crashed.state)
+    for offset in range(data.draw(st.integers(0, len(history) - 1)), len(history)):
+        seen = history[offset]
+        crashed.recode().add(seen.ts, seen.type, offset=offset, props=dict(seen.props), session=seen.session)
+        assert crashed.last == []
+    assert encode_visitor(crashed.state) == before
+    assert to_the_byte(crashed.tick(END)) == to_the_byte(plain.tick(END))
+
+
+@given(programs, histories, st.data())
+def test_work_lost_with_the_state_is_done_again_with_the_same_ids(parts, history, data):
+    """A crash after effects were sent and before the state was written: the older row meets the same events again."""
+    ruleset = rules_of(parts)
+    state, rows, sent = None, [None], []
+    for offset, seen in enumerate(history):
+        written = Event(id=f"e{offset}", visitor="v", type=seen.type, ts=T0 + seen.ts, props=dict(seen.props))
+        state, _, effects = step(state, written, Position(offset, T0 + seen.ts), ruleset, T0 + seen.ts)
+        rows.append(encode_visitor(state))
+        sent.append(effects)
+    start = data.draw(st.integers(0, len(history)))
+    state = None if rows[start] is None else decode_visitor("v", rows[start])
+    for offset in range(start, len(history)):
+        seen = history[offset]
+        written = Event(id=f"e{offset}", visitor="v", type=seen.type, ts=T0 + seen.ts, props=dict(seen.props))
+        state, _, effects = step(state, written, Position(offset, T0 + seen.ts), ruleset, T0 + seen.ts)
+        assert effects == sent[offset]
+        assert encode_visitor(state) == rows[offset + 1]
+
+
+@given(programs, histories_with_sessions)
+def test_the_row_says_when_something_is_due(parts, history):
+    """Up to `due` nothing happens; a worker may sleep until then."""
+    log = Log(rules_of(parts))
+    for seen in history:
+        feed(log, seen)
+        due = log.state.due - T0
+        if due > log.now + 1:
+            before = encode_visitor(log.state)
+            assert tick(decode_visitor("v", before), log.ruleset, T0 + due - 1) == (decode_visitor("v", before), [])
