@@ -337,9 +337,11 @@ class Where(Kind):
         return {"$ref": "#/$defs/session_tests" if self.session else "#/$defs/where"}
 
 
-def field_test_schema() -> Schema:
-    """The JSON Schema of one TEST."""
-    operators = {row.operator.value: {"description": row.doc} | row.kind.schema() for row in OPERATORS}
+def field_test_schema(*, session: bool = False) -> Schema:
+    """The JSON Schema of one TEST on a field of an event, or of the session."""
+    rows = [row for row in OPERATORS if not (session and row.operator in _NOT_FOR_SESSIONS)]
+    kinds = {row.operator: _SESSION_NUMBERS.get(row.operator, row.kind) if session else row.kind for row in rows}
+    operators = {row.operator.value: kinds[row.operator].schema() | {"description": row.doc} for row in rows}
     return {
         "anyOf": [
             Plain().schema(),

@@ -30,13 +30,14 @@ def json_schema() -> Schema:
         "minProperties": 1,
         "additionalProperties": {"$ref": "#/$defs/field_test"},
     }
-    known = {field.value: {"$ref": "#/$defs/field_test"} for field in SessionField}
+    definitions["session_field_test"] = field_test_schema(session=True)
+    one = {"$ref": "#/$defs/session_field_test"}
     definitions["session_tests"] = {
         "description": "Tests on the session itself, all of which must pass.",
         "type": "object",
         "minProperties": 1,
-        "properties": known,
-        "patternProperties": {"^campaign\\.": {"$ref": "#/$defs/field_test"}},
+        "properties": {field.value: one for field in SessionField},
+        "patternProperties": {"^campaign\\.": one},
         "additionalProperties": False,
     }
     return {

@@ -63,15 +63,15 @@ class RuleTest:
     mark: Mark = field(default_factory=Mark)
 
 
-def plain_value(node: Node, reader: Reader) -> Any:
+def plain_value(node: Node) -> Any:
     """A node as JSON: what a field of a test's event holds. Depth is bounded by the tree's own limit."""
     if isinstance(node, ScalarNode):
         return scalar_value(node)
     if isinstance(node, ListNode):
-        items = [plain_value(item, reader) for item in node.items]
+        items = [plain_value(item) for item in node.items]
         return BROKEN if any(item is BROKEN for item in items) else items
     if isinstance(node, MapNode):
-        pairs = {name.text: plain_value(value, reader) for name, value in node.items}
+        pairs = {name.text: plain_value(value) for name, value in node.items}
         return BROKEN if any(value is BROKEN for value in pairs.values()) else pairs
     return BROKEN
 
@@ -115,7 +115,7 @@ class EventKind(Kind):
         if path is None or path == "type":
             reader.fault(name, f"expected a field of the event, got {shown(name)}")
             return False
-        read = plain_value(value, reader)
+        read = plain_value(value)
         fields.append((path, read))
         return read is not BROKEN
 

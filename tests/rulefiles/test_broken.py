@@ -27,9 +27,7 @@ def test_message(path: Path) -> None:
 
 
 def test_all_findings_of_all_files_are_told_at_once_and_sorted(tmp_path: Path) -> None:
-    write_files(
-        tmp_path, outcomes=OUTCOMES + "colour: red\n", b="rule: b\nprio: 1\n" + GOOD_RULE[11:], a="rule: [x]\n"
-    )
+    write_files(tmp_path, outcomes=OUTCOMES + "colour: red\n", b="rule: b\nprio: 1\n" + GOOD_RULE[11:], a="rule: [x]\n")
     found = messages(tmp_path)
     assert [message.split(":")[0] for message in found] == ["a.yaml", "a.yaml", "a.yaml", "b.yaml", "outcomes.yaml"]
 

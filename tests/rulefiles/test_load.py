@@ -244,7 +244,8 @@ def test_every_definition_knows_its_line(tmp_path: Path) -> None:
 def test_where_it_stands_does_not_change_a_rule(tmp_path: Path) -> None:
     text = with_when("seen: {event: search}\nwithin: 5m")
     first = rule_of(tmp_path, text)
-    again = rule_of(tmp_path, "# moved\n\n" + text.replace("{placement: p, title: Hello}", "\n  placement: p\n  title: Hello"))
+    block = text.replace("{placement: p, title: Hello}", "\n  placement: p\n  title: Hello")
+    again = rule_of(tmp_path, "# moved\n\n" + block)
     assert first == again
 
 
