@@ -134,9 +134,9 @@ class Access:
 
     # --- visitors
 
-    def may_read(self, visitor: str, key: str | None, token: str | None, now_s: int) -> bool:
-        """Whether the caller may see what belongs to `visitor`."""
-        return self._capability or self.token_holds(visitor, token, now_s) or self.is_server_key(key)
+    def may_read(self, visitor: str, token: str | None, now_s: int) -> bool:
+        """Whether `token`, or knowing the id where ids are capabilities, opens what belongs to `visitor`."""
+        return self._capability or self.token_holds(visitor, token, now_s)
 
     def issue_token(self, visitor: str, now_s: int) -> tuple[str, int]:
         """A token for `visitor`, and when it ends (seconds since the epoch)."""

@@ -32,7 +32,8 @@ class Caller:
     """One request's caller: where from, with which key, with which token; and when."""
 
     __slots__ = (
-        "_services", "accept_language", "address", "key", "now_ms", "origin", "query", "refuses_tracking", "token",
+        "_presented", "_services", "accept_language", "address", "key", "now_ms", "origin", "query",
+        "refuses_tracking", "token",
     )
 
     def __init__(self, request: Request, services: Services) -> None:
@@ -41,6 +42,7 @@ class Caller:
         query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
         presented = credentials(headers.get(b"authorization"))
         self._services = services
+        self._presented = presented
         self.query: dict[str, str] = query
         self.accept_language: str | None = headers.get(b"accept-language")
         self.now_ms = int(time.time() * 1000)
@@ -68,7 +70,13 @@ class Caller:
 
     def may_read(self, visitor: str) -> bool:
         """Whether the caller may see what belongs to `visitor`."""
-        return self._services.access.may_read(visitor, self.key, self.token, self.now_ms // 1000)
+        access = self._services.access
+        return access.may_read(visitor, self.token, self.now_ms // 1000) or self.holds_server_key()
+
+    def holds_server_key(self) -> bool:
+        """Whether a server key came along, also beside a write key of its own."""
+        access = self._services.access
+        return access.is_server_key(self.key) or (self._presented != self.key and access.is_server_key(self._presented))
 
     def require_reader(self, visitor: str) -> None:
         """Raises UnauthorizedError unless the caller may see what belongs to `visitor`."""
@@ -77,7 +85,7 @@ class Caller:
 
     def require_server(self) -> None:
         """Raises UnauthorizedError unless the caller holds a server key."""
-        if not self._services.access.is_server_key(self.key):
+        if not self.holds_server_key():
             raise unauthorized()
 
     def visitor_asked(self) -> str:

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from streams.delivery import Delivery
 from streams.settings import Settings
 from tests.http.support import Api, delivering, running_api
-from streams.delivery import Delivery
 
 
 @pytest.fixture

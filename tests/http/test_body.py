@@ -86,7 +86,7 @@ async def test_the_limit_of_a_plain_body(api: Api, excess: int, status: int) -> 
 async def test_a_body_without_end_is_cut_off(api: Api) -> None:
     given = 0
 
-    async def endless():  # noqa: ANN202
+    async def endless():
         nonlocal given
         while True:
             given += 1

@@ -25,7 +25,8 @@ def arrival(**changes: Any) -> Arrival:
 
 def read(event: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """The event as it would stand in the log; it must be one that the worker accepts."""
-    result = read_event(msgspec.json.encode({"id": "e", "visitor": "v", "type": "page_view", **event}), arrival(**changes))
+    raw = msgspec.json.encode({"id": "e", "visitor": "v", "type": "page_view", **event})
+    result = read_event(raw, arrival(**changes))
     assert isinstance(result, Accepted), result
     parsed = parse_event(result.value)
     assert not isinstance(parsed, Refused), parsed
@@ -194,7 +195,9 @@ def test_the_three_forms_of_a_body(body: bytes, count: int) -> None:
     assert len(split_body(body, 500).events) == count
 
 
-@pytest.mark.parametrize("body", [b"", b"x", b'"x"', b"7", b'{"events":{}}', b'{"events":7}', b"[1", b"\xff\xfe", b"{" * 9])
+@pytest.mark.parametrize(
+    "body", [b"", b"x", b'"x"', b"7", b'{"events":{}}', b'{"events":7}', b"[1", b"\xff\xfe", b"{" * 9]
+)
 def test_other_bodies_are_refused(body: bytes) -> None:
     with pytest.raises(RequestError):
         split_body(body, 500)

@@ -27,7 +27,9 @@ def test_the_list_of_an_envelope() -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"", b"1", b"{", b"[", b"[1,", b'["a', b'["a\\', b'{"events":1}', b"[{]", b"[" * 300_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"1", b"{", b"[", b"[1,", b'["a', b'["a\\', b'{"events":1}', b"[{]", b"[" * 300_000]
+)
 def test_what_has_no_end_is_given_up(body: bytes) -> None:
     assert salvage_list(body) is None
 
