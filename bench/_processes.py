@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 import urllib.request
@@ -31,7 +30,7 @@ class Program:
         self.url = url
         self.directory = Path(tempfile.mkdtemp(prefix=f"avert-{name}-"))
         self.child = Child(
-            name, [sys.executable, *argv], self.directory / "log.txt", directory=ROOT, death_signal=signal.SIGTERM,
+            name, [sys.executable, *argv], self.directory / "log.txt", directory=ROOT,
             environment=environment | {"PATH": os.defpath, "HOME": str(Path.home())},
         )
 

@@ -87,6 +87,7 @@ async def _run_avert(work: Work, name: str) -> Measured:
 async def _run_faust(work: Work, name: str) -> Measured:
     topic = f"{name}-clickstream"
     goal = await _backlog(work, topic)
+    await log.create_topic(work.bootstrap, f"{name}-matches", work.partitions)  # Faust does not make what it only sends to
     argv = ["-m", "bench.peers.faust_idiomatic", work.bootstrap, topic, name, str(work.partitions), str(len(work.wanted))]
     with Program("faust", argv, {}) as program:
         began, cpu_s = await asyncio.to_thread(_first_event, program)
