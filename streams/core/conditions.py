@@ -17,13 +17,14 @@ from typing import Any
 
 from streams.core.event import MISSING, Event, field_value
 from streams.core.matcher import ValueTest, memorable, same_value
-from streams.core.visitor import NEVER, Session
+from streams.core.visitor import NEVER, Session, State
 
 SAME = 0
 CHANGED = 1
 FRESH = 2
 
-MARKS_MAX = 24  # events that one sequence remembers; more start events than this within a window are noise
+MARKS_MAX = 48  # events that one sequence remembers
+ALIKE_MAX = 8  # of those, events that can play the same parts: the partial matches of one kind
 ANCHORS_MAX = 8  # open absences of one `missing`
 COUNT_MAX = 256  # the largest n of `at_least: n`: a times list of 256 is 2.3 KiB
 
@@ -153,41 +154,50 @@ class CountLeaf(Leaf):
 class MissingLeaf(Leaf):
     """`after` happened and for `span` (None: until the session's end) no violation followed.
 
-    Bit 1 of the mask is a violation, bit 2 an anchor. State: ``[holding, last violation, anchor, anchor, ...]``.
-    Each anchor has a clock of its own; a violation ends all that started before it, and the hold.
+    Bit 1 of the mask is a violation, bit 2 an anchor. State: ``[anchor that holds or -1, violations, anchor, ...]``.
+    Each anchor has a clock of its own; a violation ends those that started at or before it, and their hold.
+    Violations are remembered for as long as an anchor from before them may still come late.
     """
 
-    __slots__ = ("span",)
+    __slots__ = ("lateness", "span")
     VIOLATION = 1
     ANCHOR = 2
 
-    def __init__(self, key: int, span: int | None) -> None:
+    def __init__(self, key: int, span: int | None, lateness: int) -> None:
         super().__init__(key)
         self.span = span
+        self.lateness = lateness
 
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         state = session.states.get(self.key)
         if state is None:
-            if mask == self.VIOLATION and ts >= session.last:
-                return SAME  # nothing open, and an anchor that comes later is later
-            state = session.states[self.key] = [0, -1]
-        held = state[0]
+            state = session.states[self.key] = [-1, []]
+        change = SAME
         if mask & self.VIOLATION:
-            state[1] = max(state[1], ts)
-            state[2:] = [anchor for anchor in state[2:] if not self._ended(anchor, ts)]
-            state[0] = 0
-        if mask & self.ANCHOR and not (self._ended(ts, state[1]) and not mask & self.VIOLATION):
+            change = self._violate(state, ts, session.last)
+        if mask & self.ANCHOR and not any(self._ends(violation, ts) for violation in state[1] if violation > ts):
             anchors = state[2:]
             insort(anchors, ts)
             state[2:] = anchors[-ANCHORS_MAX:]
-        return CHANGED if held and not state[0] else SAME
+        return change
 
-    def _ended(self, anchor: int, violation: int) -> bool:
-        return anchor <= violation and (self.span is None or violation < anchor + self.span)
+    def _violate(self, state: State, ts: int, last: int) -> int:
+        violations = [violation for violation in state[1] if last - violation <= self.lateness]
+        insort(violations, ts)
+        state[1] = violations[-ANCHORS_MAX:]
+        state[2:] = [anchor for anchor in state[2:] if not (anchor <= ts and self._ends(ts, anchor))]
+        if not 0 <= state[0] <= ts:
+            return SAME
+        state[0] = -1
+        return CHANGED
+
+    def _ends(self, violation: int, anchor: int) -> bool:
+        """Whether a violation that does not come before the anchor comes in time to end it."""
+        return self.span is None or violation < anchor + self.span
 
     def holds(self, session: Session, at: int) -> bool:
         state = session.states.get(self.key)
-        return state is not None and state[0] == 1
+        return state is not None and state[0] >= 0
 
     def next_change(self, session: Session) -> int:
         state = session.states.get(self.key)
@@ -197,21 +207,17 @@ class MissingLeaf(Leaf):
 
     def wake(self, session: Session, at: int, ending: bool) -> int:
         state = session.states.get(self.key)
-        if state is None or len(state) < 3:
+        if state is None:
             return SAME
-        if self.span is None:
-            if not ending:
-                return SAME
-            state[0], state[2:] = 1, []
-            return CHANGED | FRESH
-        due = [anchor for anchor in state[2:] if anchor + self.span <= at]
+        span = self.span
+        due = [anchor for anchor in state[2:] if (ending if span is None else anchor + span <= at)]
         if not due:
             return SAME
-        state[0], state[2:] = 1, state[2 + len(due) :]
+        state[0], state[2:] = due[-1], state[2 + len(due) :]
         return CHANGED | FRESH
 
     def bound(self) -> int:
-        return 2 + ANCHORS_MAX
+        return 1 + 2 * ANCHORS_MAX
 
 
 class IdleLeaf(Leaf):

@@ -45,6 +45,17 @@ class Moment:
     ruleset: Ruleset
     effects: list[Effect]
 
+    @property
+    def identity(self) -> str:
+        """What tells this moment from every other of the visitor, whatever is read again after a crash.
+
+        An event belongs to one session; a deadline may be that of two, whose explicit ids tell them apart. An implicit
+        session's id hangs on the first event that the state has seen, so it is not part of it.
+        """
+        if self.event is None and self.session.explicit:
+            return f"{self.trigger}/{self.session.id}"
+        return self.trigger
+
     def remembered(self, trigger: Trigger, path: str) -> Any:
         """A field of the event at hand; else the newest value that it had in the events that led here."""
         if self.event is not None:
@@ -82,7 +93,6 @@ class _Candidate:
 def decide(moment: Moment, rules: list[Rule], happened: frozenset[str]) -> None:
     """Judge the firings of one step. `happened` are the outcomes of this same step."""
     state = moment.state
-    _drop_expired(state, moment.at)
     held_out = (
         arm_of(state.visitor, moment.ruleset.program.global_salt, moment.ruleset.program.global_holdout) == "control"
     )
@@ -112,7 +122,7 @@ def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
     live = rule.mode == "live"
     if reason is None and live and placement in taken:
         reason = Suppression.OUTRANKED
-    if reason is None and live and len(state.live) >= SUGGESTIONS_MAX:
+    if reason is None and live and not _make_room(state, moment.at):
         reason = Suppression.TOO_MANY_LIVE
     suggestion = None
     if reason is None:
@@ -136,7 +146,7 @@ def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
     taken.add(placement)
     _record(moment, rule, arm, "suggested", exposure=not exposed, suggestion=suggestion.id)
     moment.effects.append(suggestion)
-    state.live.append(LiveSuggestion(suggestion.id, rule.id, suggestion.expires))
+    state.live.append(LiveSuggestion(suggestion.id, rule.id, suggestion.expires, moment.trigger))
 
 
 def _record(
@@ -151,7 +161,7 @@ def _record(
 ) -> None:
     moment.effects.append(
         Decision(
-            id=effect_id("decision", moment.state.visitor, rule.id, rule.version, moment.session.id, moment.trigger),
+            id=effect_id("decision", moment.state.visitor, rule.id, rule.version, moment.identity),
             visitor=moment.state.visitor,
             session=moment.session.id,
             rule=rule.id,
@@ -180,7 +190,7 @@ def _suggestion(moment: Moment, rule: Rule) -> Suggestion | None:
         return None
     content, state = rule.definition.suggest, moment.state
     return Suggestion(
-        id=effect_id("suggestion", state.visitor, rule.id, rule.version, moment.session.id, moment.trigger),
+        id=effect_id("suggestion", state.visitor, rule.id, rule.version, moment.identity),
         visitor=state.visitor,
         session=moment.session.id,
         rule=rule.id,
@@ -197,9 +207,14 @@ def _suggestion(moment: Moment, rule: Rule) -> Suggestion | None:
     )
 
 
-def _drop_expired(state: Visitor, at: int) -> None:
-    if state.live:
-        state.live = [live for live in state.live if live.expires > at]
+def _make_room(state: Visitor, at: int) -> bool:
+    """Whether there is room for one more; an expired one is kept, for a late answer to it, until its room is needed."""
+    if len(state.live) < SUGGESTIONS_MAX:
+        return True
+    expired = next((live for live in state.live if live.expires <= at), None)
+    if expired is not None:
+        state.live.remove(expired)
+    return expired is not None
 
 
 def withdraw(
@@ -209,13 +224,8 @@ def withdraw(
     effects: list[Effect],
     concerned: Callable[[LiveSuggestion], bool],
 ) -> None:
-    """Withdraw the live suggestions that are `concerned`; the expired ones go without a word."""
-    kept = []
-    for live in state.live:
-        if live.expires <= at:
-            continue
-        if concerned(live):
+    """Withdraw the live suggestions that are `concerned`; of the expired ones nobody has to be told."""
+    for live in [live for live in state.live if concerned(live)]:
+        state.live.remove(live)
+        if live.expires > at:
             effects.append(Withdrawal(live.id, state.visitor, live.rule, at, reason))
-        else:
-            kept.append(live)
-    state.live = kept

@@ -10,9 +10,9 @@ An event goes this way (`step`):
 3. Timers due at or before `now` fire, each at its own deadline, in the order of time.
 4. A repeated id is a duplicate.
 5. An event older than `max_lateness` counts for outcomes only.
-6. The event's session: found or begun; its facts.
+6. The event's session: found or begun. Whom the event concerns is asked before anything is changed by it.
 7. What holds no more is noticed before the event is taken in, so that a later hold is a new edge.
-8. The event is fed to the conditions that listen to it, and to no others.
+8. The session's facts; the event is fed to the conditions that listen to it, and to no others.
 9. Outcomes of the touched conditions; they withdraw the suggestions that meant to prevent them.
 10. Rules of the touched conditions: firings become decisions.
 11. The next deadline.
@@ -34,11 +34,11 @@ from streams.core.matcher import listens_to
 from streams.core.outcome import amount_of, credited
 from streams.core.ruleset import Listening, Outcome, Rule, Ruleset, Trigger, withdrawn_by
 from streams.core.suggestion import effect_id, history_matters_until
+from streams.core.tree import NONE
 from streams.core.visitor import NEVER, SESSIONS_MAX, Session, Visitor, history_of, id_hash, remember_id
 
-_NOTHING: set[int] = set()
 _GONE: tuple[None, tuple[Trigger, ...]] = (None, ())
-_DENIED = ("denied", "false", "no")
+_GRANTED = ("granted", "true", "yes")
 
 
 class Position(NamedTuple):
@@ -96,13 +96,16 @@ def tick(state: Visitor, ruleset: Ruleset, now: int) -> tuple[Visitor | None, li
 
 
 def consents(event: Event, default: bool) -> bool:
-    """What the event says of the visitor's consent to personalization; `default` when it says nothing."""
+    """What the event says of the visitor's consent to personalization; `default` when it says nothing.
+
+    What is not clearly a yes is a no.
+    """
     given = event.context.get("consent")
-    if type(given) is dict:
-        given = given.get("personalization")
     if given is None:
         return default
-    return not (given is False or (type(given) is str and given.lower() in _DENIED))
+    if type(given) is dict:
+        given = given.get("personalization")
+    return given is True or (type(given) is str and given.strip().lower() in _GRANTED)
 
 
 # --- an event ------------------------------------------------------------------------------------------------
@@ -112,7 +115,7 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
     if event.type == "suggestion_shown":
         return  # the site's act, not the visitor's: it neither counts nor ends an idleness
     session = _session_for(state, event, ts, ruleset, now, effects)  # 6
-    _note_facts(session, event, ts)
+    moment = Moment(state, session, event, event.id, ts, ruleset, effects)
     fed: list[tuple[Listening, int]] = []
     for heard in ruleset.audience(event.type).of(event):
         mask = heard.mask if heard.test is None else heard.test(event, session)
@@ -120,10 +123,12 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
             fed.append((heard, mask))
     if session.holding:
         _release(session, ruleset, ts, fed)  # 7
+    withdrawn = _withdrawn(moment, event) if state.live else None
+    touched = set() if session.events else set(ruleset.initial)
+    _note_facts(session, event, ts)  # 8
     hits: set[int] = set()
-    touched: set[Trigger] = set()
     timers = session.timers
-    for heard, mask in fed:  # 8
+    for heard, mask in fed:
         leaf = heard.leaf
         change = leaf.feed(session, mask, ts, event)
         if change:
@@ -132,16 +137,15 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
                 hits.add(leaf.key)
         if heard.timed:
             _set_timer(timers, leaf, session)
-    moment = Moment(state, session, event, event.id, ts, ruleset, effects)
     if touched:
         _judge(moment, touched, session.last, hits)  # 9, 10
-    if state.live:
-        _withdrawals(moment, event)
+    if withdrawn:
+        _withdraw(moment, event, withdrawn)
 
 
 def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
-    """A late event makes the outcomes that one event alone makes; the session it belonged to may be long gone."""
-    session = state.sessions[-1] if state.sessions else Session(id="", start=ts, last=ts)
+    """A late event makes the outcomes that one event alone makes; its session, if it goes on, learns nothing of it."""
+    session = _find_session(state, event, ts, ruleset) or Session(id=event.session or "", start=ts, last=ts)
     moment = Moment(state, session, event, event.id, ts, ruleset, effects)
     for outcome in ruleset.outcomes:
         for matcher, predicate in outcome.direct:
@@ -149,7 +153,7 @@ def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list
                 _happen(moment, outcome)
 
 
-def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]) -> Session:
+def _find_session(state: Visitor, event: Event, ts: int, ruleset: Ruleset) -> Session | None:
     timeout = ruleset.options.session_timeout_ms
     explicit = event.session is not None
     for session in state.sessions:
@@ -157,10 +161,18 @@ def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: i
             continue
         if session.start - timeout < ts < session.last + timeout:
             return session
+    return None
+
+
+def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]) -> Session:
+    found = _find_session(state, event, ts, ruleset)
+    if found is not None:
+        return found
     if len(state.sessions) >= SESSIONS_MAX:
         oldest = min(state.sessions, key=lambda session: session.last)
         _end_session(state, oldest, ruleset, now, effects)
     name = event.session or blake2b(f"{state.visitor}\x1f{event.id}".encode(), digest_size=8).hexdigest()
+    explicit = event.session is not None
     session = Session(id=name, start=ts, last=ts, explicit=explicit, returning=state.visits > 0)
     state.visits += 1
     state.sessions.append(session)
@@ -176,7 +188,8 @@ def _note_facts(session: Session, event: Event, ts: int) -> None:
     if page and (ts <= session.start or session.entry_path is None):
         path = page.get("path") or _part(page.get("url"), "path")
         session.entry_path = path[:256] if isinstance(path, str) else session.entry_path
-        session.referrer_host = _part(page.get("referrer"), "hostname") or session.referrer_host
+        referrer_host = _part(page.get("referrer"), "hostname")
+        session.referrer_host = referrer_host[:128] if referrer_host else session.referrer_host
     session.start = min(session.start, ts)
     if context:
         for name in ("device", "country", "locale"):
@@ -202,7 +215,9 @@ def _release(session: Session, ruleset: Ruleset, ts: int, fed: list[tuple[Listen
     """Notice, as of `ts`, which of the triggers that held have stopped to, before the event changes that."""
     concerned = {trigger.key for heard, _ in fed for trigger in heard.triggers}
     session.holding = [
-        key for key in session.holding if key not in concerned or ruleset.by_key[key].tree.holds(session, ts, _NOTHING)
+        key
+        for key in session.holding
+        if key not in concerned or ruleset.by_key[key].tree.holds(session, ts, NONE, NONE)
     ]
 
 
@@ -213,13 +228,15 @@ def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> No
     happened: list[Outcome] = []
     for trigger in sorted(touched, key=lambda trigger: trigger.index) if len(touched) > 1 else touched:
         held = trigger.key in session.holding
-        holds = trigger.tree.holds(session, at, hits)
-        if holds and (not held or not trigger.tree.pulses.isdisjoint(hits)):
+        tree = trigger.tree
+        holds = tree.holds(session, at, hits, NONE)
+        # A new match is a new edge, unless the tree holds without it as well.
+        if holds and (not held or not (tree.pulses.isdisjoint(hits) or tree.holds(session, at, hits, hits))):
             if isinstance(trigger, Rule):
                 rules.append(trigger)
             elif isinstance(trigger, Outcome):
                 happened.append(trigger)
-        steady = holds and (not trigger.tree.momentary or trigger.tree.holds(session, at, _NOTHING))
+        steady = holds and (not tree.momentary or tree.holds(session, at, NONE, NONE))
         if steady and not held:
             session.holding.append(trigger.key)
         elif held and not steady:
@@ -234,7 +251,7 @@ def _happen(moment: Moment, outcome: Outcome) -> None:
     state, session, name = moment.state, moment.session, outcome.name
     moment.effects.append(
         OutcomeRecord(
-            id=effect_id("outcome", state.visitor, name, session.id, moment.trigger),
+            id=effect_id("outcome", state.visitor, name, moment.identity),
             visitor=state.visitor,
             session=session.id,
             outcome=name,
@@ -253,27 +270,31 @@ def _happen(moment: Moment, outcome: Outcome) -> None:
             moment.at,
             "outcome",
             moment.effects,
-            lambda live: live.rule in rules and rules[live.rule].definition.prevents == name,
+            lambda live: live.rule in rules and name in rules[live.rule].targets,
         )
 
 
-def _withdrawals(moment: Moment, event: Event) -> None:
-    """What the visitor or the site withdraws: a dismissal, or a match of the rule's `withdraw`."""
-    state = moment.state
+def _withdrawn(moment: Moment, event: Event) -> frozenset[str]:
+    """The rules whose suggestions this event withdraws; asked before the event has changed what `changed` looks at."""
     if event.type == "suggestion_dismissed":
-        dismissed = event.props.get("suggestion")
-        for live in state.live:
-            if live.id == dismissed:
-                history_of(state, live.rule).dismissed = moment.at
-        withdraw(state, moment.at, "dismissed", moment.effects, lambda live: live.id == dismissed)
+        return frozenset(live.rule for live in moment.state.live if live.id == event.props.get("suggestion"))
     rules = moment.ruleset.by_rule_id
-    withdraw(
-        state,
-        moment.at,
-        "withdraw",
-        moment.effects,
-        lambda live: live.rule in rules and withdrawn_by(rules[live.rule], event, moment.session),
+    return frozenset(
+        live.rule
+        for live in moment.state.live
+        if live.rule in rules and withdrawn_by(rules[live.rule], event, moment.session)
     )
+
+
+def _withdraw(moment: Moment, event: Event, rules: frozenset[str]) -> None:
+    state, at = moment.state, moment.at
+    if event.type == "suggestion_dismissed":
+        for rule in rules:
+            history_of(state, rule).dismissed = at
+        withdraw(state, at, "dismissed", moment.effects, lambda live: live.rule in rules)
+    else:
+        # Not one that this very event has led to.
+        withdraw(state, at, "withdraw", moment.effects, lambda live: live.rule in rules and live.trigger != event.id)
 
 
 # --- time ----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from streams.core.effects import Refusal
 EVENT_BYTES_MAX = 16 * 1024  # a click with its page fits in 1 KiB; above 16 it is not a click
 DEPTH_MAX = 8  # the event object itself is depth 1
 KEYS_MAX = 64  # in one object
-STRING_CHARS_MAX = 2 * 1024
+STRING_BYTES_MAX = 2 * 1024  # as UTF-8
 ID_CHARS_MAX = 64
 VISITOR_CHARS_MAX = 128
 TYPE_CHARS_MAX = 64
@@ -112,24 +112,26 @@ def check_event(event: Event) -> Refused | None:
     )
 
 
+def _too_long(text: str) -> bool:
+    return len(text) > STRING_BYTES_MAX or (
+        len(text) * 4 > STRING_BYTES_MAX and not text.isascii() and len(text.encode()) > STRING_BYTES_MAX
+    )
+
+
 def _check_object(value: dict[str, Any], where: str, depth: int) -> Refused | None:
     if len(value) > KEYS_MAX:
         return Refused(Refusal.TOO_MANY_KEYS, f"`{where}` has {len(value)} keys; at most {KEYS_MAX}")
     for key, item in value.items():
         kind = type(item)
         if kind is str:
-            if len(item) > STRING_CHARS_MAX:
-                return Refused(
-                    Refusal.STRING_TOO_LONG, f"`{where}.{key}` has {len(item)} characters; at most {STRING_CHARS_MAX}"
-                )
+            if _too_long(item):
+                return Refused(Refusal.STRING_TOO_LONG, f"`{where}.{key}` is longer than {STRING_BYTES_MAX} bytes")
         elif kind is dict or kind is list:
             refused = _check_nested(item, f"{where}.{key}", depth + 1)
             if refused:
                 return refused
-        if len(key) > STRING_CHARS_MAX:
-            return Refused(
-                Refusal.STRING_TOO_LONG, f"a key in `{where}` has {len(key)} characters; at most {STRING_CHARS_MAX}"
-            )
+        if _too_long(key):
+            return Refused(Refusal.STRING_TOO_LONG, f"a key in `{where}` is longer than {STRING_BYTES_MAX} bytes")
     return None
 
 
@@ -140,10 +142,8 @@ def _check_nested(value: dict[str, Any] | list[Any], where: str, depth: int) -> 
         return _check_object(value, where, depth)
     for index, item in enumerate(value):
         kind = type(item)
-        if kind is str and len(item) > STRING_CHARS_MAX:
-            return Refused(
-                Refusal.STRING_TOO_LONG, f"`{where}[{index}]` has {len(item)} characters; at most {STRING_CHARS_MAX}"
-            )
+        if kind is str and _too_long(item):
+            return Refused(Refusal.STRING_TOO_LONG, f"`{where}[{index}]` is longer than {STRING_BYTES_MAX} bytes")
         if kind is dict or kind is list:
             refused = _check_nested(item, f"{where}[{index}]", depth + 1)
             if refused:
@@ -172,7 +172,8 @@ def field_value(event: Event, path: tuple[str, ...]) -> Any:
     elif head == "context":
         value = event.context
     elif head in ("type", "id", "visitor", "session", "ts"):
-        return getattr(event, head) if len(path) == 1 else MISSING
+        named = getattr(event, head) if len(path) == 1 else None
+        return MISSING if named is None else named
     else:
         return MISSING
     for name in path[1:]:
@@ -190,7 +191,7 @@ def field_value(event: Event, path: tuple[str, ...]) -> Any:
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,128}\.[A-Za-z]{2,24}")
 # Runs of 7 to 19 digits with the separators that people write in phone and card numbers.
 _NUMBER = re.compile(r"(?<![\w.-])\+?\(?\d(?:[ ().\-/]{0,2}\d){6,18}(?![\w-])")
-_URL_FIELDS = ("url", "referrer")
+_URL_FIELDS = ("url", "path", "referrer")
 
 
 def scrub_text(text: str) -> str:
@@ -205,7 +206,7 @@ def scrub_text(text: str) -> str:
 def _mask_number(match: re.Match[str]) -> str:
     written = match.group()
     digits = [int(character) for character in written if character.isdigit()]
-    if len(digits) >= 13 and _luhn(digits):
+    if _is_card(digits):
         return "[card]"
     # A bare run of digits is an order or product number far more often than a phone number; a phone number
     # is written with a plus, or with separators between its groups.
@@ -216,6 +217,14 @@ def _mask_number(match: re.Match[str]) -> str:
 
 
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _is_card(digits: list[int]) -> bool:
+    """A card number: 13 to 19 digits of an issuer range that banks have (ISO/IEC 7812-1: 2 to 6), Luhn-valid.
+
+    Times in milliseconds or microseconds begin with 1, so they are none.
+    """
+    return 13 <= len(digits) <= 19 and 2 <= digits[0] <= 6 and _luhn(digits)
 
 
 def _luhn(digits: list[int]) -> bool:
@@ -251,7 +260,12 @@ def _scrub(value: Any) -> Any:
         return {key: _scrub(item) for key, item in value.items()}
     if type(value) is list:
         return [_scrub(item) for item in value]
+    if type(value) is int and value > _SMALLEST_CARD and _is_card([int(digit) for digit in str(value)]):
+        return "[card]"
     return value
+
+
+_SMALLEST_CARD = 10**12
 
 
 def dead_letter_text(raw: bytes | None) -> tuple[str, bool]:

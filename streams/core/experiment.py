@@ -15,10 +15,13 @@ _BUCKETS = 10_000
 
 
 def fnv1a32(text: str) -> int:
-    """FNV-1a, 32 bits, over the characters' code points as GrowthBook's SDKs do it for ASCII, UTF-8 otherwise."""
+    """FNV-1a, 32 bits, over UTF-16 code units, as GrowthBook's SDKs do it in every language."""
     value = _FNV_OFFSET_32
-    for byte in text.encode():
-        value = ((value ^ byte) * _FNV_PRIME_32) & 0xFFFFFFFF
+    units: bytes | memoryview[int] = (
+        text.encode() if text.isascii() else memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H")
+    )
+    for unit in units:
+        value = ((value ^ unit) * _FNV_PRIME_32) & 0xFFFFFFFF
     return value
 
 

@@ -118,6 +118,34 @@ _TESTS: dict[Operator, Callable[[Any], ValueTest]] = {
     Operator.EXISTS: lambda wanted: lambda found: (found is not MISSING) == wanted,
 }
 
+_WANTS_TEXT = (Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.GLOB, Operator.MATCHES)
+_WANTS_ORDER = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
+_WANTS_SEVERAL = (Operator.IN, Operator.NOT_IN, Operator.BETWEEN)
+
+
+def value_problem(test: FieldTest) -> str | None:
+    """What is wrong with the test's own value, as a sentence; None when nothing is."""
+    operator, value = test.operator, test.value
+    if operator in _WANTS_TEXT and type(value) is not str:
+        return f"`{operator}` takes a text, not {value!r}"
+    if operator in _WANTS_ORDER and type(value) not in (str, int, float):
+        return f"`{operator}` takes a number or a text, not {value!r}"
+    if (operator in _WANTS_SEVERAL) != (type(value) is tuple):
+        return f"`{operator}` takes {'a list' if operator in _WANTS_SEVERAL else 'one value'}, not {value!r}"
+    if operator is Operator.BETWEEN and not _is_range(value):
+        return f"`between` takes two numbers, the lower one first, not {value!r}"
+    if operator is Operator.MATCHES:
+        try:
+            re2.compile(value)
+        except re2.error as error:
+            return f"`matches`: {error}"
+    return None
+
+
+def _is_range(value: Any) -> bool:
+    return len(value) == 2 and all(type(bound) in (int, float) for bound in value) and value[0] <= value[1]
+
+
 # Tests that look beyond the event at hand: `changed` at the session's memory, `same_as` at an earlier step.
 RELATIVE = frozenset({Operator.CHANGED, Operator.SAME_AS})
 
@@ -157,11 +185,18 @@ def _changed_predicate(test: FieldTest, memory_key: int) -> Predicate:
     return changed
 
 
+MEMORABLE_CHARS_MAX = 256
+_INT64 = 1 << 63  # a state row has no larger numbers
+
+
 def memorable(value: Any) -> Any:
     """A bounded stand-in for `value` that can be kept in a state row and compared later."""
-    if type(value) is str:
-        return value[:256]
-    return value if value is None or type(value) in (int, float, bool) else repr(value)[:256]
+    kind = type(value)
+    if kind is str:
+        return value[:MEMORABLE_CHARS_MAX]
+    if value is None or kind is float or kind is bool or (kind is int and -_INT64 <= value < _INT64):
+        return value
+    return repr(value)[:MEMORABLE_CHARS_MAX]
 
 
 def compile_predicate(matcher: Matcher, memory_key: Callable[[Matcher, FieldTest], int]) -> Predicate | None:

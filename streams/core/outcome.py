@@ -11,6 +11,7 @@ from streams.core.event import MISSING
 from streams.core.suggestion import Lookup
 from streams.core.visitor import Exposure
 
+_AMOUNT_MAX = 1e15  # beyond it a float cannot tell cents apart
 _CENTS = 2  # amounts are kept to the cent; sums of floats are rounded by whoever shows them
 
 
@@ -28,14 +29,12 @@ def amount_of(amount: Amount, lookup: Lookup) -> float | None:
 def _number(value: Any) -> float | None:
     if value is MISSING or isinstance(value, bool):
         return None
-    if isinstance(value, int | float):
-        return float(value)
     try:
-        number = float(value) if isinstance(value, str) else None
-    except ValueError:
+        number = float(value) if isinstance(value, int | float | str) else None
+    except (ValueError, OverflowError):
         return None
     # "nan" and "inf" are numbers to float() and poison to a sum.
-    return number if number is not None and abs(number) < 1e15 else None
+    return number if number is not None and abs(number) < _AMOUNT_MAX else None
 
 
 def credited(exposures: Iterable[Exposure], at: int, window: int) -> tuple[CreditedExposure, ...]:

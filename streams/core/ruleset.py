@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -12,8 +12,8 @@ from streams.core.conditions import IdleLeaf, Leaf, MemoryLeaf, MissingLeaf
 from streams.core.event import Event, field_value
 from streams.core.matcher import Predicate, indexable, listens_to, looked_up
 from streams.core.sequence import SequenceLeaf
-from streams.core.suggestion import Templates, compile_text
-from streams.core.tree import Finding, Tree, TreeCompiler, definition_text, mask_of
+from streams.core.suggestion import PER_VISITOR_MAX, Templates, compile_text
+from streams.core.tree import NONE, Finding, Tree, TreeCompiler, definition_text, mask_of, session_problem
 from streams.core.visitor import Session
 
 _TYPES_REMEMBERED_MAX = 4096  # event types come from data; the index by type must not grow with them
@@ -56,7 +56,7 @@ class Outcome(Trigger):
 
     name: str
     definition: d.OutcomeDefinition
-    direct: tuple[tuple[d.Matcher, Predicate | None], ...]
+    direct: tuple[tuple[d.Matcher, Predicate | None], ...]  # alternatives
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +72,7 @@ class Rule(Trigger):
     body: Templates
     action_label: Templates
     withdraw: tuple[d.Matcher, Predicate | None] | None
+    targets: tuple[str, ...]  # the outcome that it prevents or promotes
     worth: float  # the fixed cost that it may avoid: breaks ties of priority
 
 
@@ -113,6 +114,7 @@ class Ruleset:
     timed: dict[int, tuple[Leaf, tuple[Trigger, ...]]]  # the leaves that wait for moments, by key
     idle: tuple[Leaf, ...]  # those of them whose moment moves with every event
     ending: tuple[Leaf, ...]  # those that look at the session's end
+    initial: frozenset[Trigger]  # those that hold before anything has happened: looked at when a session begins
     uses_returning: bool
     by_rule_id: dict[str, Rule]
     by_key: dict[int, Trigger]
@@ -156,7 +158,7 @@ class Ruleset:
 
 def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
     """Compile `program`. Raises DefinitionErrors with every finding."""
-    compiler = TreeCompiler()
+    compiler = TreeCompiler(options.max_lateness_ms)
     outcomes = tuple(_outcome(compiler, index, outcome) for index, outcome in enumerate(program.outcomes))
     by_name = {outcome.name: outcome for outcome in outcomes}
     active = [rule for rule in program.rules if rule.mode in ("live", "shadow")]
@@ -170,7 +172,10 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         for leaf in trigger.tree.leaves:
             triggers_of.setdefault(leaf.key, []).append(trigger)
         timed.update((leaf.key, leaf) for leaf in trigger.tree.timed)
-    text = definition_text((program, options))
+    blank = Session(id="", start=0, last=0)
+    text = definition_text(
+        (program, replace(options, allowed_link_hosts=frozenset()), sorted(options.allowed_link_hosts))
+    )
     return Ruleset(
         version=_version(text),
         program=program,
@@ -180,6 +185,7 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         timed={key: (leaf, tuple(triggers_of[key])) for key, leaf in timed.items()},
         idle=tuple(leaf for leaf in timed.values() if isinstance(leaf, IdleLeaf)),
         ending=tuple(leaf for leaf in timed.values() if isinstance(leaf, MissingLeaf) and leaf.span is None),
+        initial=frozenset(trigger for trigger in triggers if trigger.tree.holds(blank, 0, NONE, NONE)),
         uses_returning="returning" in text,
         by_rule_id={rule.id: rule for rule in rules},
         by_key={trigger.key: trigger for trigger in triggers},
@@ -204,7 +210,6 @@ def _sequences(tree: Tree) -> tuple[SequenceLeaf, ...]:
 def _outcome(compiler: TreeCompiler, index: int, outcome: d.OutcomeDefinition) -> Outcome:
     tree = compiler.compile(outcome.when)
     paths = {outcome.amount.of} if outcome.amount.of else set()
-    direct = [outcome.when] if isinstance(outcome.when, d.EventAtHand) else []
     return Outcome(
         key=compiler.key(f"outcome {outcome.name}"),
         index=index,
@@ -213,8 +218,18 @@ def _outcome(compiler: TreeCompiler, index: int, outcome: d.OutcomeDefinition) -
         sequences=_sequences(tree),
         name=outcome.name,
         definition=outcome,
-        direct=tuple((condition.matcher, compiler.predicate(condition.matcher)) for condition in direct),
+        direct=tuple((matcher, compiler.predicate(matcher)) for matcher in _direct(outcome.when)),
     )
+
+
+def _direct(when: d.Condition) -> tuple[d.Matcher, ...]:
+    """The matchers of an outcome that one event alone makes: ``event``, or ``any`` of such; else none."""
+    if isinstance(when, d.EventAtHand):
+        return (when.matcher,)
+    if isinstance(when, d.AnyOf):
+        parts = [_direct(part) for part in when.parts]
+        return tuple(matcher for part in parts for matcher in part) if all(parts) else ()
+    return ()
 
 
 def _rule(compiler: TreeCompiler, index: int, rule: d.RuleDefinition, outcomes: dict[str, Outcome]) -> Rule:
@@ -225,6 +240,17 @@ def _rule(compiler: TreeCompiler, index: int, rule: d.RuleDefinition, outcomes: 
     target = rule.prevents or rule.promotes
     if target is None or target not in outcomes:
         compiler.refuse(rule.mark, f"rule `{rule.id}` names no declared outcome in `prevents` or `promotes`")
+    for path in paths:
+        head, _, rest = path.partition(".")
+        problem = session_problem(rest) if head == "session" else None
+        if head not in ("event", "session", "steps"):
+            problem = f"`{{{{ {path} }}}}`: a placeholder begins with event., session. or steps."
+        if problem is not None:
+            compiler.refuse(rule.mark, problem)
+    if (rule.limits.per_visitor or 0) > PER_VISITOR_MAX:
+        compiler.refuse(
+            rule.mark, f"`per_visitor` counts to {PER_VISITOR_MAX} at most: more would need unbounded state"
+        )
     worth = outcomes[target].definition.amount.fixed or 0.0 if target in outcomes else 0.0
     event_paths = {path.removeprefix("event.") for path in paths if path.startswith("event.")}
     return Rule(
@@ -242,6 +268,7 @@ def _rule(compiler: TreeCompiler, index: int, rule: d.RuleDefinition, outcomes: 
         body=body,
         action_label=label,
         withdraw=(content.withdraw, compiler.predicate(content.withdraw)) if content.withdraw else None,
+        targets=(target,) if target else (),
         worth=worth,
     )
 

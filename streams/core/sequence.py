@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from streams.core.conditions import CHANGED, FRESH, MARKS_MAX, SAME, Leaf, values_equal
+from streams.core.conditions import ALIKE_MAX, CHANGED, FRESH, MARKS_MAX, SAME, Leaf, values_equal
 from streams.core.event import MISSING, Event, field_value
 from streams.core.matcher import memorable
 from streams.core.visitor import NEVER, Session
@@ -43,6 +43,7 @@ class SequencePlan:
     within: int | None
     step_within: tuple[int | None, ...]
     strict: bool
+    lateness: int  # how late an event may come, ms
     forbids: tuple[int, ...]  # per step: the mask of marks that must not lie before it, or 0
     same_as: tuple[SameAs, ...] = ()
     captures: tuple[tuple[str, ...], ...] = ()
@@ -63,11 +64,7 @@ class SequenceLeaf(Leaf):
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         state = session.states.get(self.key)
         if state is None:
-            if not mask & 1 and ts >= session.last:
-                return SAME  # nothing was begun, and in order nothing can begin before it any more
             state = session.states[self.key] = [None, 0, None]
-        elif len(state) == _HEAD and not mask & 1 and ts >= session.last:
-            return SAME
         mark: Mark = [ts, mask]
         if self.plan.captures:
             found = (field_value(event, path) for path in self.plan.captures)
@@ -76,17 +73,30 @@ class SequenceLeaf(Leaf):
         while at > _HEAD and state[at - 1][0] > ts:
             at -= 1
         state.insert(at, mark)
+        self._prune(state, mask, session.last)
+        return CHANGED | FRESH if self._complete(state, mark) else SAME
+
+    def _prune(self, state: list[Any], mask: int, last: int) -> None:
+        """Keep the state within its bounds; what goes can cost a match, never make a false one."""
+        # What stands before every start is of use only while a start from before it may still come.
+        while len(state) > _HEAD and not state[_HEAD][1] & 1 and last - state[_HEAD][0] > self.plan.lateness:
+            del state[_HEAD]
+        if len(state) - _HEAD <= ALIKE_MAX:
+            return
+        alike = [i for i in range(_HEAD, len(state)) if state[i][1] == mask]
+        if len(alike) > ALIKE_MAX:
+            if mask & self._steps_mask:
+                del state[alike[0]]
+            else:
+                # One that only forbids must not be forgotten while something from before it is remembered.
+                del state[_HEAD : alike[0] + 1]
         if len(state) - _HEAD > MARKS_MAX:
             del state[_HEAD]
-            at -= 1
-        if at < _HEAD:
-            return SAME
-        return CHANGED | FRESH if self._complete(state, at) else SAME
 
-    def _complete(self, state: list[Any], inserted: int) -> bool:
-        """Look for matches that the mark at `inserted` makes possible; in order that is itself as the last step."""
+    def _complete(self, state: list[Any], inserted: Mark) -> bool:
+        """Look for matches that the mark just inserted makes possible; in order that is itself as the last step."""
         found = False
-        end = inserted
+        end = next((i for i in range(len(state) - 1, _HEAD - 1, -1) if state[i] is inserted), len(state))
         while end < len(state):
             if state[end][1] & self._last_bit:
                 chosen = self._search(state, self.plan.length - 1, end, [])
@@ -133,20 +143,23 @@ class SequenceLeaf(Leaf):
 
     def _settle(self, state: list[Any], chosen: list[int]) -> None:
         """Note the match; take what it used, and what came before that for the same step, out of the marks."""
-        state[0], state[1] = state[chosen[0]][0], state[1] + 1
+        start = state[chosen[0]][0]
+        # A late event may complete a match that is older than the one that holds.
+        state[0], state[1] = start if state[0] is None else max(state[0], start), state[1] + 1
         if self.plan.names:
             state[2] = [state[chosen[step]][2][capture] for _, step, capture in self.plan.names]
-        final = chosen[-1]
+        final, left, begun = chosen[-1], [], False
         for position in range(_HEAD, final + 1):
             mark = state[position]
+            if position in chosen:
+                mark[1] &= ~self._steps_mask
             for step, used in enumerate(chosen):
                 if position <= used:
                     mark[1] &= ~(1 << step)
-        state[_HEAD : final + 1] = [
-            mark
-            for i, mark in enumerate(state[_HEAD : final + 1], _HEAD)
-            if mark[1] & self._steps_mask and i not in chosen
-        ]
+            begun = begun or bool(mark[1] & self._steps_mask)
+            if begun:  # one that only forbids still does so between what is left
+                left.append(mark)
+        state[_HEAD : final + 1] = left
 
     def holds(self, session: Session, at: int) -> bool:
         state = session.states.get(self.key)

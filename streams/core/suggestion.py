@@ -17,6 +17,7 @@ from streams.core.effects import Suppression
 from streams.core.event import MISSING, scrub_text
 from streams.core.visitor import History
 
+PER_VISITOR_MAX = 100  # of `limits.per_visitor`: so many times are kept of one rule
 VALUE_CHARS_MAX = 120  # of one value in a text: a banner is not the place for more
 # A "no" is remembered for this long; then the rule may ask again.
 DISMISSAL_MEMORY_MS = 180 * 86_400_000
@@ -61,7 +62,7 @@ def _written(value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     text = str(value)
-    return html.escape(scrub_text(text[:VALUE_CHARS_MAX])) if text else None
+    return html.escape(scrub_text(text)[:VALUE_CHARS_MAX]) if text else None
 
 
 Templates = tuple[tuple[str, Template], ...]

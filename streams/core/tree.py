@@ -24,14 +24,26 @@ from streams.core.conditions import (
     SessionLeaf,
 )
 from streams.core.event import MISSING, Event
-from streams.core.matcher import Predicate, ValueTest, compile_predicate, listens_to, split_path, value_test
+from streams.core.matcher import (
+    Predicate,
+    ValueTest,
+    compile_predicate,
+    listens_to,
+    split_path,
+    value_problem,
+    value_test,
+)
 from streams.core.sequence import SameAs, SequenceLeaf, SequencePlan
 from streams.core.visitor import Session
 
 STEPS_MAX = 8  # in one sequence; the search for a match is exponential in it at worst
 EVERY_TYPE = ("*",)
 
-Holds = Callable[[Session, int, set[int]], bool]
+Keys = set[int] | frozenset[int]
+NONE: frozenset[int] = frozenset()
+
+# (session, as of when, leaves with a new match in this step, leaves to be taken as not holding) -> whether it holds
+Holds = Callable[[Session, int, Keys, Keys], bool]
 
 
 class Finding(NamedTuple):
@@ -70,10 +82,16 @@ def definition_text(value: object) -> str:
     return repr(value)
 
 
+# Conditions that complete matches: each new one is a new edge.
+_MATCHING = (SequenceLeaf, MissingLeaf, IdleLeaf)
+
+
 class TreeCompiler:
     """Compiles conditions into shared leaves; collects findings instead of stopping at the first."""
 
-    def __init__(self) -> None:
+    def __init__(self, lateness_ms: int) -> None:
+        """`lateness_ms`: how late an event may come and still count for conditions."""
+        self._lateness = lateness_ms
         self.leaves: dict[str, Leaf] = {}
         self.listeners: dict[int, Listener] = {}
         self.findings: list[Finding] = []
@@ -99,6 +117,14 @@ class TreeCompiler:
         holds = self._node(condition, leaves, names)
         every = tuple(leaves.values())
         rises = any(_rises(node, positive) for node, positive in _walk(condition, True))
+        for node, positive in _walk(condition, True):
+            if isinstance(node, d.Idle) and not positive:
+                # It would begin to hold with any event whatever, which a rule that waits for its own cannot notice.
+                self.refuse(node.mark, "`idle` cannot stand under `not`: say which event ends it, with `event`")
+            for test in node.tests if isinstance(node, d.SessionTests) else ():
+                problem = session_problem(test.field) or value_problem(test)
+                if problem is not None:
+                    self.refuse(test.mark, problem)
         always_timed = (MissingLeaf, IdleLeaf)
         windowed = (CountLeaf, SequenceLeaf)
         return Tree(
@@ -107,9 +133,7 @@ class TreeCompiler:
             timed=tuple(
                 leaf for leaf in every if isinstance(leaf, always_timed) or (rises and isinstance(leaf, windowed))
             ),
-            pulses=frozenset(
-                leaf.key for leaf in every if isinstance(leaf, (EventLeaf, SequenceLeaf, MissingLeaf, IdleLeaf))
-            ),
+            pulses=frozenset(leaf.key for leaf in every if leaf.pulse or isinstance(leaf, _MATCHING)),
             momentary=any(leaf.pulse for leaf in every),
             anchors=tuple(
                 dict.fromkeys(m for node, positive in _walk(condition, True) if positive for m in _anchors(node))
@@ -129,13 +153,23 @@ class TreeCompiler:
         # Compared with the event of the same types before, whatever else that one had.
         return self.memory(d.Matcher(matcher.types), test.field).key
 
-    def predicate(self, matcher: d.Matcher) -> Predicate | None:
-        """The compiled `where` of a matcher."""
+    def predicate(self, matcher: d.Matcher, of_step: bool = False) -> Predicate | None:
+        """The compiled `where` of a matcher. `of_step`: it is a step of a sequence, which alone can use `same_as`."""
+        for test in matcher.where:
+            if test.operator is d.Operator.SAME_AS:
+                problem = None if of_step else "`same_as` compares with an earlier step: it stands in a sequence's step"
+            else:
+                problem = value_problem(test)
+            if problem is not None:
+                self.refuse(test.mark, problem)
+                return None
         return compile_predicate(matcher, self._changed_memory_key)
 
-    def _register(self, text: str, leaf: Leaf, matchers: tuple[tuple[d.Matcher, int], ...]) -> None:
+    def _register(self, text: str, leaf: Leaf, matchers: tuple[tuple[d.Matcher, int], ...], steps: int = 0) -> None:
+        """`steps`: how many of the matchers, the first ones, are steps of a sequence."""
         self.leaves[text] = leaf
-        self.listeners[leaf.key] = Listener(leaf, tuple((m, self.predicate(m), mask) for m, mask in matchers))
+        compiled = tuple((m, self.predicate(m, index < steps), mask) for index, (m, mask) in enumerate(matchers))
+        self.listeners[leaf.key] = Listener(leaf, compiled)
 
     def _node(self, condition: d.Condition, leaves: dict[int, Leaf], names: frozenset[str]) -> Holds:
         match condition:
@@ -143,21 +177,24 @@ class TreeCompiler:
                 every = tuple(self._node(part, leaves, names) for part in parts)
                 if len(every) == 2:  # most trees; spares the generator
                     one, two = every
-                    return lambda session, at, hits: one(session, at, hits) and two(session, at, hits)
-                return lambda session, at, hits: all(part(session, at, hits) for part in every)
+                    return lambda session, at, hits, muted: (
+                        one(session, at, hits, muted) and two(session, at, hits, muted)
+                    )
+                return lambda session, at, hits, muted: all(part(session, at, hits, muted) for part in every)
             case d.AnyOf(parts):
                 some = tuple(self._node(part, leaves, names) for part in parts)
-                return lambda session, at, hits: any(part(session, at, hits) for part in some)
+                return lambda session, at, hits, muted: any(part(session, at, hits, muted) for part in some)
             case d.Not(part):
                 inner = self._node(part, leaves, names)
-                return lambda session, at, hits: not inner(session, at, hits)
+                return lambda session, at, hits, muted: not inner(session, at, hits, muted)
         leaf = self._leaf(condition, names)
         leaves[leaf.key] = leaf
+        key, leaf_holds = leaf.key, leaf.holds
         if leaf.pulse:
-            key = leaf.key
-            return lambda session, at, hits: key in hits
-        leaf_holds = leaf.holds
-        return lambda session, at, hits: leaf_holds(session, at)
+            return lambda session, at, hits, muted: key in hits and key not in muted
+        if isinstance(leaf, _MATCHING):
+            return lambda session, at, hits, muted: key not in muted and leaf_holds(session, at)
+        return lambda session, at, hits, muted: leaf_holds(session, at)
 
     def _leaf(self, condition: d.Condition, names: frozenset[str]) -> Leaf:
         text = definition_text(condition)
@@ -180,14 +217,15 @@ class TreeCompiler:
             case d.Sequence():
                 leaf, matchers = self._sequence(key, condition, names)
             case d.Missing(matcher, after, span):
-                leaf, matchers = MissingLeaf(key, span), ((matcher, MissingLeaf.VIOLATION), (after, MissingLeaf.ANCHOR))
+                leaf = MissingLeaf(key, span, self._lateness)
+                matchers = ((matcher, MissingLeaf.VIOLATION), (after, MissingLeaf.ANCHOR))
             case d.Idle(span, after):
                 leaf, matchers = IdleLeaf(key, span, after is not None), (((after, 1),) if after else ())
             case d.SessionTests(tests):
                 leaf, matchers = SessionLeaf(key, tuple(map(_session_test, tests))), ((d.Matcher(EVERY_TYPE), 1),)
             case _:
                 raise TypeError(f"not a leaf: {condition!r}")
-        self._register(text, leaf, matchers)
+        self._register(text, leaf, matchers, len(condition.steps) if isinstance(condition, d.Sequence) else 0)
         return leaf
 
     def _sequence(
@@ -215,6 +253,7 @@ class TreeCompiler:
             within=condition.within_ms,
             step_within=tuple(step.within_ms for step in steps),
             strict=strict,
+            lateness=self._lateness,
             forbids=tuple(forbids),
             same_as=tuple(self._same_as(steps, captures)),
             names=tuple(_names(steps, names, captures)),
@@ -285,6 +324,13 @@ def _anchors(condition: d.Condition) -> tuple[d.Matcher, ...]:
     return ()
 
 
+def session_problem(field: str) -> str | None:
+    """Why there is no such session field, as a sentence; None when there is."""
+    if field in d.SessionField.__members__.values() or (field.startswith("campaign.") and field != "campaign."):
+        return None
+    return f"a session has no `{field}`; it has {', '.join(d.SessionField)} and campaign.NAME"
+
+
 def _campaign(name: str) -> Callable[[Session], Any]:
 
     return lambda session: session.campaign.get(name, MISSING)
@@ -313,6 +359,8 @@ _SESSION_FIELDS: dict[d.SessionField, Callable[[Session], Any]] = {
 
 
 def _session_test(test: d.FieldTest) -> tuple[Callable[[Session], Any], ValueTest]:
+    if session_problem(test.field) or value_problem(test):  # refused with its line by whoever compiles the tree
+        return lambda session: MISSING, lambda found: False
     return session_reader(test.field), value_test(test)
 
 

@@ -63,11 +63,12 @@ class Exposure(msgspec.Struct, array_like=True, gc=False):
 
 
 class LiveSuggestion(msgspec.Struct, array_like=True, gc=False):
-    """A suggestion that the visitor may still be shown."""
+    """A suggestion that the visitor may still be shown, or that he may still answer to."""
 
     id: str
     rule: str
     expires: int
+    trigger: str = ""
 
 
 class History(msgspec.Struct, array_like=True, gc=False):
@@ -132,7 +133,7 @@ def decode_visitor(visitor: str, row: bytes) -> Visitor:
         )
     try:
         return reader(visitor, row)
-    except (msgspec.DecodeError, struct.error) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RowVersionError(f"the state row of a visitor is damaged: {error}") from error
 
 
