@@ -25,12 +25,11 @@ VALIDATOR = Draft202012Validator(json_schema())
 BROKEN_FILES = sorted((Path(__file__).parent / "broken").glob("*.yaml"))
 # Broken in ways that are no matter of one document's form: YAML itself, other files, names, money, times, RE2 ...
 BEYOND_A_SCHEMA = (
-    "yaml-", "rule-same-id", "rule-undeclared", "rule-prevents-", "rule-promotes-", "suggest-
-    placeholder", "suggest-link-", "count-contradiction", "count-always", "count-exactly", "count-
-    within-", "where-regex", "where-between", "where-impossible", "where-field", "where-empty",
-    "sequence-", "same-as-", "session-duration", "suggest-expires-zero", "outcomes-two-documents",
-    "outcomes-nothing", "outcomes-cost", "file-outcomes-elsewhere", "test-expect-empty", "test-
-    event",
+    "yaml-", "rule-same-id", "rule-undeclared", "rule-prevents-", "rule-promotes-", "suggest-placeholder",
+    "suggest-link-", "count-contradiction", "count-always", "count-exactly", "count-within-", "where-regex",
+    "where-between", "where-impossible", "where-field", "where-empty", "sequence-", "same-as-", "session-duration",
+    "suggest-expires-zero", "outcomes-two-documents", "outcomes-nothing", "outcomes-cost", "file-outcomes-elsewhere",
+    "test-expect-empty", "test-event",
 )  # fmt: skip
 
 
