@@ -12,12 +12,13 @@ RUN python -m venv --without-pip /opt/avert
 WORKDIR /src
 
 # The dependencies change seldom and the program often: they are a layer of their own. Every file is checked
-# against its hash, and nothing is compiled: the lock names wheels for this platform.
-COPY requirements.lock ./
-RUN python -m pip --python /opt/avert/bin/python install --require-hashes --only-binary :all: -r requirements.lock
+# against its hash, and nothing is compiled: all of them are wheels for this platform.
+COPY requirements-build.lock requirements-run.lock ./
+RUN python -m pip install --require-hashes --only-binary :all: -r requirements-build.lock \
+    && python -m pip --python /opt/avert/bin/python install --require-hashes --only-binary :all: -r requirements-run.lock
 
-# The program itself comes from the tree, without its dependencies (they are there) and without an isolated
-# build environment (which would download an unpinned setuptools: the base image's own serves).
+# The program itself comes from the tree. Its dependencies are there, and so is what it is built with: nothing more
+# is downloaded.
 COPY pyproject.toml README.md ./
 COPY streams ./streams
 RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \

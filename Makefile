@@ -25,7 +25,7 @@ test: $(STAMP) servers  ## BROKER=kafka runs everything on Apache Kafka
 	@$(PYTHON) -m pytest --broker $(BROKER) $(TESTS)
 
 check: $(STAMP)
-	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff check --output-format concise .
 	@$(VENV)/bin/mypy
 	@$(PYTHON) -m pytest tests/test_house.py
 
@@ -48,6 +48,11 @@ lock: pyproject.toml  ## exact versions with hashes of everything that pyproject
 	@.cache/lock/bin/pip install --quiet --disable-pip-version-check uv
 	@.cache/lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+	@# of the image: without the extras, at the same versions; and what the program is built with
+	@.cache/lock/bin/uv pip compile pyproject.toml --constraint requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements-run.lock
+	@echo 'setuptools>=70.1' | .cache/lock/bin/uv pip compile - --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements-build.lock
 
 clean:
 	@rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache

