@@ -142,6 +142,8 @@ class TreeCompiler:
 
     def memory(self, matcher: d.Matcher, path: str) -> MemoryLeaf:
         """The leaf that remembers the last value of `path` in the events of `matcher`."""
+        alone = tuple(test for test in matcher.where if test.operator is not d.Operator.SAME_AS)
+        matcher = d.Matcher(matcher.types, alone)
         text = f"memory {definition_text(matcher)} {path}"
         leaf = self._memories.get(text)
         if leaf is None:
