@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     request_bytes_max: int = 1024 * 1024  # after decompression
     request_events_max: int = 500
     wait_ms_max: int = 1000
+    proxy_hops: int = 0  # proxies in front, each of which appends to X-Forwarded-For; 0: that header is ignored
     rate_per_key_per_s: int = 5000
     rate_per_address_per_s: int = 2000
     rate_per_visitor_per_s: int = 50

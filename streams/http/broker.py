@@ -22,6 +22,8 @@ from streams.telemetry import KAFKA_ERRORS, log
 ACK_TIMEOUT_S = 5.0
 _PROBE_S = 1.0  # between two looks at the broker; also how soon its return is noticed
 _CONNECT_TIMEOUT_S = 5.0
+_WRITTEN = ("clickstream", "deadletter")
+_ALL = (*_WRITTEN, "decisions", "suggestions", "outcomes")
 _KAFKA_FAILURES = (KafkaError, OSError, TimeoutError)
 
 
@@ -127,23 +129,33 @@ class EventLog:
         await self._producer.client.fetch_all_metadata()
 
     async def _create_topics(self) -> None:
-        """Create the topics that the API writes to, where they are missing: a broker's own default is one partition."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka_bootstrap)
-        try:
-            await admin.start()
-            wanted = [
-                NewTopic(self._settings.topic(name), self._settings.partitions, self._settings.replication_factor)
-                for name in ("clickstream", "deadletter")
-            ]
-            answer = await admin.create_topics(wanted)
-            for topic, code, *text in answer.topic_errors:
+        """Create the topics that the API writes to, where they are missing, with as many partitions as the others have.
+
+        A broker's own default would be one partition, and a worker refuses topics whose counts differ.
+        """
+        settings = self._settings
+        written = [settings.topic(name) for name in _WRITTEN]
+        cluster = await self._producer.client.fetch_all_metadata()
+        all_names = [settings.topic(name) for name in _ALL] + [f"{settings.app_id}-sessions-changelog"]
+        counts = {name: len(cluster.partitions_for_topic(name) or ()) for name in all_names}
+        partitions = next(filter(None, counts.values()), settings.partitions)
+        missing = [name for name in written if not counts[name]]
+        if missing:
+            admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+            try:
+                await admin.start()
+                answer = await admin.create_topics(
+                    [NewTopic(name, partitions, settings.replication_factor) for name in missing]
+                )
+            finally:
+                await admin.close()
+            for name, code, *words in answer.topic_errors:
                 error = for_code(code)
-                if code and error is not TopicAlreadyExistsError:
-                    raise error(f"topic {topic}: {text}")
-        finally:
-            await admin.close()
-        for topic in wanted:
-            await self._producer.partitions_for(topic.name)
+                if code and error is not TopicAlreadyExistsError:  # a worker may have been faster
+                    raise error(f"topic {name}: {words}")
+            log.info("topics_created", topics=missing, partitions=partitions)
+        for name in written:
+            await self._producer.partitions_for(name)
 
     def _lost(self, operation: str, error: BaseException) -> None:
         KAFKA_ERRORS.labels(operation).inc()

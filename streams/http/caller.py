@@ -46,7 +46,9 @@ class Caller:
         self.query: dict[str, str] = query
         self.accept_language: str | None = headers.get(b"accept-language")
         self.now_ms = int(time.time() * 1000)
-        self.address = network_of(request.client.host if request.client else "")
+        peer = request.client.host if request.client else ""
+        forwarded = headers.get(b"x-forwarded-for", "")
+        self.address = network_of(client_address(peer, forwarded, services.settings.proxy_hops))
         self.origin: str | None = headers.get(b"origin")
         # A beacon can set no header: key and token may stand in the query.
         self.key: str | None = headers.get(b"x-write-key") or query.get("key") or presented

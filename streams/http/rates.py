@@ -52,3 +52,15 @@ def network_of(address: str) -> str:
     parsed = mapped or parsed
     bits = _IPV4_PREFIX_BITS if parsed.version == 4 else _IPV6_PREFIX_BITS
     return str(ipaddress.ip_network((parsed, bits), strict=False))
+
+
+def client_address(peer: str, forwarded: str, proxy_hops: int) -> str:
+    """Who is at the other end, past `proxy_hops` proxies of our own.
+
+    `forwarded` is the X-Forwarded-For header: each proxy appends whom it heard from, so the last `proxy_hops` entries
+    are our proxies' word, and what stands before them is whatever the client liked to write.
+    """
+    if proxy_hops == 0:
+        return peer
+    said = forwarded.split(",")
+    return said[-proxy_hops].strip() if len(said) >= proxy_hops else peer

@@ -4,6 +4,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from starlette.routing import Route
 
 from streams.embedded.stack import EmbeddedBroker
@@ -75,6 +76,22 @@ async def test_a_broker_that_dies_is_noticed_and_found_again(settings: Settings)
 
             await eventually(accepted, 40)
             assert "after" in {kept["id"] for kept in await api.events()}
+
+
+@pytest.mark.parametrize(("existing", "partitions"), [(None, 2), ("decisions", 5)])
+async def test_the_topics_get_as_many_partitions_as_those_that_are_there(
+    settings: Settings, existing: str | None, partitions: int
+) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
+    await admin.start()
+    try:
+        if existing:
+            await admin.create_topics([NewTopic(settings.topic(existing), 5, 1)])
+        async with running_api(settings):
+            described = await admin.describe_topics([settings.topic("clickstream"), settings.topic("deadletter")])
+        assert [len(topic["partitions"]) for topic in described] == [partitions, partitions]
+    finally:
+        await admin.close()
 
 
 # --- errors

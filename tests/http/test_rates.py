@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from streams.errors import TooManyRequestsError
-from streams.http.rates import Rates, network_of
+from streams.http.rates import Rates, client_address, network_of
 from streams.telemetry import REGISTRY
 
 
@@ -51,3 +51,14 @@ def test_a_refusal_is_metered() -> None:
 )
 def test_addresses_are_counted_by_network(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+@pytest.mark.parametrize(
+    ("hops", "forwarded", "address"),
+    [
+        (0, "", "10.0.0.1"), (0, "1.1.1.1", "10.0.0.1"), (1, "1.1.1.1", "1.1.1.1"), (1, "6.6.6.6, 1.1.1.1", "1.1.1.1"),
+        (2, "6.6.6.6, 1.1.1.1, 10.0.0.9", "1.1.1.1"), (2, "1.1.1.1", "10.0.0.1"),
+    ],
+)
+def test_a_client_cannot_choose_the_address_it_is_counted_under(hops: int, forwarded: str, address: str) -> None:
+    assert client_address("10.0.0.1", forwarded, hops) == address
