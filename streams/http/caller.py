@@ -12,7 +12,7 @@ from streams.core.event import VISITOR_CHARS_MAX
 from streams.errors import RequestError
 from streams.http.access import Access, credentials, unauthorized
 from streams.http.broker import EventLog
-from streams.http.rates import Rates, network_of
+from streams.http.rates import Rates, client_address, network_of
 from streams.http.reading import SuggestionReader
 from streams.settings import Settings
 
