@@ -68,11 +68,19 @@ class MatcherKind(FormKind):
         return super().parse(node, reader)
 
 
-def refuse_same_as(matchers: tuple[Matcher, ...], reader: Reader) -> bool:
-    """Report every `same_as` in matchers that are no steps of a sequence. True when there was none."""
+def refuse_same_as(matchers: tuple[Matcher, ...], reader: Reader, planned: str = "") -> bool:
+    """Report every `same_as` in matchers that are no steps of a sequence. True when there was none.
+
+    `planned`: what is not supported by this version here, where it would make sense.
+    """
     found = [test.mark for m in matchers for test in m.where if test.operator is Operator.SAME_AS]
     for mark in found:
-        reader.fault(mark, "`same_as` compares with an earlier step, and this is no step of a sequence")
+        reader.fault(
+            mark,
+            f"{planned} is not supported by this version"
+            if planned
+            else "`same_as` compares with an earlier step, and this is no step of a sequence",
+        )
     return not found
 
 

@@ -104,6 +104,9 @@ def _files(directory: Path, report: Report) -> Iterator[Path]:
 
 def _read_bytes(path: Path, report: Report) -> bytes:
     try:
+        if path.exists() and not path.is_file():  # a pipe would keep us waiting
+            report.add(Mark(str(path)), "not a regular file")
+            return b""
         with path.open("rb") as file:
             return file.read(FILE_BYTES_MAX + 1)
     except OSError as error:

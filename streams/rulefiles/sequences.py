@@ -8,7 +8,7 @@ from streams.core.definition import Matcher, Sequence, Step
 from streams.core.tree import STEPS_MAX
 from streams.rulefiles.findings import BROKEN, quoted
 from streams.rulefiles.forms import Fields, Form, FormKind, Key, ListOf, Reader
-from streams.rulefiles.matchers import WHERE_KEY, EventNames, MatcherKind, build_matcher, check_same_as
+from streams.rulefiles.matchers import WHERE_KEY, EventNames, MatcherKind, build_matcher, check_same_as, refuse_same_as
 from streams.rulefiles.values import Choice, Duration, Word, write_duration
 
 
@@ -60,7 +60,8 @@ def _sequence(fields: Fields) -> Any:
 
 def _check_step(step: Step, before: list[Step], reader: Reader) -> bool:
     earlier = tuple(earlier.name for earlier in before if earlier.name)
-    whole = sum(not check_same_as(matcher, earlier, reader) for matcher in (step.matcher, *step.forbid)) == 0
+    whole = check_same_as(step.matcher, earlier, reader)
+    whole = refuse_same_as(step.forbid, reader, "`same_as` in a `not` step") and whole
     if step.name in earlier:
         reader.fault(step.mark, f"two steps of this sequence are named {quoted(step.name or '')}")
         whole = False

@@ -30,7 +30,7 @@ from ruamel.yaml.reader import ReaderError
 from streams.core.definition import Mark, Scalar
 from streams.rulefiles.findings import Report, quoted
 
-FILE_BYTES_MAX = 256 * 1024  # about 200 rules with their tests; the parser reads that in two seconds
+FILE_BYTES_MAX = 256 * 1024  # about 90 rules with their tests; the parser reads that in about a second
 DEPTH_MAX = 40  # a condition inside ten others is at about 25
 NUMBER_CHARS_MAX = 40  # more digits than any number has; int() of a megabyte of digits would take minutes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,13 @@ def test_a_rule_that_rests_must_be_right_too(tmp_path: Path) -> None:
     """Drafts take no part in the ruleset, and are still checked by everything that checks the others."""
     write_files(tmp_path, a=GOOD_RULE + "mode: draft\npriority: high\n")
     assert messages(tmp_path) == ["a.yaml:6:11: expected a whole number from 0 to 100, got `high`"]
+
+
+def test_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    (write_files(tmp_path) / "a.yaml").symlink_to(tmp_path / "gone.yaml")
+    assert messages(tmp_path) == ["a.yaml:1:1: cannot be read: No such file or directory"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(write_files(tmp_path) / "a.yaml")
+    assert messages(tmp_path) == ["a.yaml:1:1: not a regular file"]
