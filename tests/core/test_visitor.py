@@ -1,0 +1,170 @@
+"""The row of a visitor: round trip, versions, torn rows; and every list of it bounded."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.visitor import (
+    EXPOSURES_MAX,
+    HISTORIES_MAX,
+    NEVER,
+    RECENT_IDS_MAX,
+    ROW_VERSION,
+    Exposure,
+    History,
+    LiveSuggestion,
+    Session,
+    Visitor,
+    decode_visitor,
+    encode_visitor,
+    history_of,
+    id_hash,
+    remember_exposure,
+    remember_id,
+    row_header,
+)
+from streams.errors import RowVersionError
+
+
+def full() -> Visitor:
+    session = Session(
+        id="s1", start=1, last=2, explicit=True, events=3, page_views=2, returning=True, entry_path="/é", referrer_host="h",
+        device="mobile", country="IT", locale="it", campaign={"source": "n"},
+        states={1: [1, 2, [3, "x"], None, 1.5, True]}, holding=[5], fired={5: 1}, timers={1: 9}, due=9,
+    )  # fmt: skip
+    return Visitor(
+        visitor="v", offset=7, due=9, clock=8, visits=2, recent=[2**64 - 1, 0], sessions=[session, Session("s2", 1, 1)],
+        exposures=[Exposure("r", "1", "control", 5)], live=[LiveSuggestion("i", "r", 99)],
+        history={"r": History([1, 2], 3)},
+    )  # fmt: skip
+
+
+def test_a_row_is_read_as_it_was_written():
+    assert decode_visitor("v", encode_visitor(full())) == full()
+
+
+def test_an_empty_visitor_has_a_row():
+    row = encode_visitor(Visitor(visitor="v"))
+    assert len(row) > 0
+    assert decode_visitor("v", row) == Visitor(visitor="v")
+
+
+def test_writing_leaves_the_state_alone():
+    state = full()
+    encode_visitor(state)
+    assert state == full()
+
+
+def test_the_visitors_id_is_the_key_and_not_in_the_row():
+    state = full()
+    state.visitor = "someone-very-private"
+    assert b"someone" not in encode_visitor(state)
+
+
+def test_equal_states_are_equal_rows():
+    assert encode_visitor(full()) == encode_visitor(decode_visitor("v", encode_visitor(full())))
+
+
+@given(st.integers(-1, 2**62), st.integers(0, NEVER))
+def test_offset_and_due_are_read_without_the_rest(offset, due):
+    row = encode_visitor(Visitor(visitor="v", offset=offset, due=due))
+    assert row_header(row) == (offset, due)
+
+
+@pytest.mark.parametrize("version", [0, ROW_VERSION + 1, 255])
+def test_a_row_of_an_unknown_version_is_refused_with_a_message(version):
+    row = bytes([version]) + encode_visitor(full())[1:]
+    for read in (lambda: decode_visitor("v", row), lambda: row_header(row)):
+        with pytest.raises(RowVersionError, match=f"version {version}, this program reads"):
+            read()
+
+
+def test_rows_of_every_older_version_are_still_read():
+    """When ROW_VERSION moves on, a row written by the version before is added here and stays."""
+    written_by = {
+        1: bytes.fromhex(
+            "010000000000000007000000000000000b" "9aa0" "07" "0b" "08" "01" "9101" "90" "90" "90" "80"
+        ),
+    }  # fmt: skip
+    for version in range(1, ROW_VERSION + 1):
+        state = decode_visitor("v", written_by[version])
+        assert (state.visitor, state.offset, state.due, state.clock, state.recent) == ("v", 7, 11, 8, [1])
+
+
+def test_a_row_with_fewer_fields_is_read_with_defaults():
+    """Fields are only ever added at the end."""
+    row = bytes([1]) + (5).to_bytes(8, "big") + (6).to_bytes(8, "big") + bytes.fromhex("92a005")
+    assert decode_visitor("v", row) == Visitor(visitor="v", offset=5)
+
+
+@pytest.mark.parametrize("row", [b"", b"\x01", b"\x01" * 16])
+def test_a_row_cut_short_has_no_header(row):
+    with pytest.raises(RowVersionError):
+        row_header(row)
+
+
+def test_a_row_torn_anywhere_is_refused():
+    row = encode_visitor(full())
+    for length in range(len(row)):
+        with pytest.raises(RowVersionError):
+            decode_visitor("v", row[:length])
+
+
+@given(st.data())
+def test_a_row_with_a_wrong_byte_never_raises_anything_else(data):
+    row = bytearray(encode_visitor(full()))
+    row[data.draw(st.integers(0, len(row) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        decode_visitor("v", bytes(row))
+    except RowVersionError:
+        pass
+
+
+@pytest.mark.parametrize("text", [b"\xc1", b"\xff\xfe", b"\x91" * 5000])
+def test_nonsense_behind_the_header_is_refused(text):
+    with pytest.raises(RowVersionError, match="damaged"):
+        decode_visitor("v", encode_visitor(full())[:17] + text)
+
+
+# --- bounds
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1])
+def test_the_ring_of_ids_forgets_the_oldest(extra):
+    state = Visitor()
+    total = RECENT_IDS_MAX + extra
+    for number in range(total):
+        remember_id(state, number)
+    assert state.recent == list(range(total))[-RECENT_IDS_MAX:]
+
+
+@pytest.mark.parametrize("extra", [-1, 0, 1])
+def test_exposures_forget_the_oldest(extra):
+    state = Visitor()
+    total = EXPOSURES_MAX + extra
+    for number in range(total):
+        remember_exposure(state, Exposure(f"r{number}", "1", "treated", number))
+    assert [exposure.at for exposure in state.exposures] == list(range(total))[-EXPOSURES_MAX:]
+
+
+def test_histories_forget_the_rule_used_longest_ago():
+    state = Visitor()
+    for number in range(HISTORIES_MAX):
+        history_of(state, f"r{number}").times.append(1000 - number)
+    history_of(state, f"r{HISTORIES_MAX - 1}").dismissed = 2000
+    history_of(state, "new")
+    assert len(state.history) == HISTORIES_MAX
+    assert f"r{HISTORIES_MAX - 2}" not in state.history
+
+
+def test_a_history_is_made_once():
+    state = Visitor()
+    assert history_of(state, "r") is history_of(state, "r")
+
+
+def test_ids_hash_to_64_bits():
+    hashes = {id_hash(f"e{number}") for number in range(1000)}
+    assert len(hashes) == 1000
+    assert all(0 <= value < 2**64 for value in hashes)
