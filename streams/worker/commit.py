@@ -85,24 +85,32 @@ class BatchProcedure:
     async def run(self, batch: Batch, memory: PartitionMemory, caught_up_at: int | None = None) -> None:
         """The procedure for one begun batch (see `Applier.apply` for `caught_up_at`). Raises what the sender raises.
 
-        However it ends, the batch is finished in the ledger; when it ends early, its partition's memory is ahead of
-        the changelog and must be forgotten.
+        Step 1 is taken at once, while the partition's batch before may still await its acknowledgements; 2 to 5 begin
+        when that one is done. However it ends, the batch is finished in the ledger; when it ends early, its
+        partition's memory is ahead of the changelog and must be forgotten.
         """
         stage = Stage.DROPPED
-        async with memory.lock:
-            try:
-                await self._steps(batch, memory, caught_up_at)
-                stage = Stage.DONE
-            finally:
-                self._ledger.finish(batch, stage)
+        try:
+            # 1. Apply in memory. Nothing is awaited before it: tasks start in the order in which they are made.
+            live = not batch.records or memory.follows_wall
+            begun = time.perf_counter()
+            work = self._applier.apply(memory, batch.records, wall_ms(), caught_up_at)
+            applied_s = time.perf_counter() - begun
+            async with memory.lock:
+                await self._leave(batch, memory, work, live)
+            stage = Stage.DONE
+        finally:
+            self._ledger.finish(batch, stage)
+        if batch.records:
+            STEP_SECONDS.observe(applied_s)
+            BATCH_SIZE.observe(len(batch.records))
+            HOP_SECONDS.labels("applied").observe(applied_s)
+            if live and memory.follows_wall:
+                HOP_SECONDS.labels("fetched").observe(max(0, batch.taken_ms - batch.records[-1].timestamp) / 1000)
+        count(work)
 
-    async def _steps(self, batch: Batch, memory: PartitionMemory, caught_up_at: int | None) -> None:
+    async def _leave(self, batch: Batch, memory: PartitionMemory, work: Work, live: bool) -> None:
         records, partition = batch.records, batch.partition
-        live = not records or memory.follows_wall
-        begun = time.perf_counter()
-
-        # 1. Apply in memory.
-        work = self._applier.apply(memory, records, wall_ms(), caught_up_at)
         applied = time.perf_counter()
 
         # 2. Effects, acknowledged.
@@ -134,15 +142,9 @@ class BatchProcedure:
         # 5. Done.
         if records:
             memory.done = max(memory.done, records[-1].offset)
-            if live and memory.follows_wall:
-                HOP_SECONDS.labels("fetched").observe(max(0, batch.taken_ms - records[-1].timestamp) / 1000)
-            HOP_SECONDS.labels("applied").observe(applied - begun)
             HOP_SECONDS.labels("effects").observe(sent - applied)
             HOP_SECONDS.labels("delivered").observe(delivered - sent)
             HOP_SECONDS.labels("changelog").observe(time.perf_counter() - delivered)
-            BATCH_SIZE.observe(len(records))
-            STEP_SECONDS.observe(applied - begun)
-        count(work)
 
 
 def count(work: Work) -> None:

@@ -2,7 +2,9 @@
 
 1. A batch is *taken* when the transport hands it on, *begun* when the agent has it, then *done* or *dropped*.
 2. Only what is done in sequence may be committed: never past a batch of the same partition that is unfinished.
-3. The next poll waits until nothing is in hand, so batches grow with the load by themselves.
+3. The next poll waits until no partition has DEPTH batches in hand, so batches grow with the load by themselves
+   (a queue of small ones would be paid for one by one), and one is applied while the one before awaits its
+   acknowledgements.
 4. While the ledger is closed (a hand-over, the end) nothing is taken and nothing begins.
 """
 
@@ -12,6 +14,8 @@ import asyncio
 from collections import deque
 from enum import Enum, auto
 from typing import Any
+
+DEPTH = 2  # batches of one partition in hand: one on its way to Kafka, one being applied
 
 
 class Stage(Enum):
@@ -46,6 +50,8 @@ class Ledger:
         self._committed: dict[int, int] = {}
         self._idle = asyncio.Event()
         self._idle.set()
+        self._room = asyncio.Event()
+        self._room.set()
 
     def open(self) -> None:
         """Recovery is complete: batches may be taken."""
@@ -60,8 +66,11 @@ class Ledger:
 
     def take(self, batch: Batch) -> None:
         """The batch is on its way to the agent."""
-        self._in_hand.setdefault(batch.partition, deque()).append(batch)
+        queue = self._in_hand.setdefault(batch.partition, deque())
+        queue.append(batch)
         self._idle.clear()
+        if len(queue) >= DEPTH:
+            self._room.clear()
 
     def begin(self, batch: Batch) -> bool:
         """Whether the agent may work on it; False when it was dropped meanwhile."""
@@ -84,10 +93,16 @@ class Ledger:
         if not any(self._in_hand.values()):
             self._in_hand.clear()
             self._idle.set()
+        if all(len(queue) < DEPTH for queue in self._in_hand.values()):
+            self._room.set()
 
     async def idle(self) -> None:
         """Return when nothing is in hand."""
         await self._idle.wait()
+
+    async def room(self) -> None:
+        """Return when one more batch of any partition may be taken."""
+        await self._room.wait()
 
     def busy(self, partition: int) -> bool:
         """Whether a batch of this partition is in hand."""

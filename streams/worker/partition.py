@@ -1,7 +1,7 @@
 """The memory of one partition: its visitors, their timers, its clock, how far it has come.
 
 1. A visitor is *cold*, its encoded row, until it is touched; then it is *hot* as well, a live object.
-2. The row of a hot visitor is the one that went (or is going) to the changelog last. While a batch is being
+2. The row of a hot visitor is the one that went, or is about to go, to the changelog last. While a batch is being
    applied, its row is therefore the state before the batch.
 3. Of two rows of one visitor the one with the higher offset wins; at equal offsets the later in the log, which is a
    tick's. A tombstone at offset n buries every row at or below n.
@@ -84,7 +84,7 @@ class PartitionMemory:
         self.persisted = -1  # up to here (changelog offset) nothing is in the changelog that is not here
         self.retained = False  # kept over a rebalance: authoritative up to `done`
         self.ready = False  # recovered
-        self.lock = asyncio.Lock()  # one batch at a time
+        self.lock = asyncio.Lock()  # one batch at a time leaves for Kafka
         self.sessions = 0  # live ones of the visitors that were touched
         self._sessions_of: dict[str, int] = {}
 

@@ -1,6 +1,7 @@
 """Record batches through Faust: one message for each partition and poll, its value the list of raw records.
 
-1. A poll waits until the batches of the poll before are done, so batches grow with the load (and never queue up).
+1. A poll waits until there is room for what it brings (see ledger.py), so batches grow with the load and never
+   queue up.
 2. Of the clickstream, a message's value is a `Batch` of the ledger; of the changelog, a list of records for recovery.
    In both the message's offset is that of the last record, so that Faust's own bookkeeping stays right.
 3. What was fetched before a hand-over is never taken after it.
@@ -74,7 +75,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[Any, Any]]:  # noqa: ASYNC109  # Faust's signature
         """One message for each partition that the poll brought records of."""
         ledger, link = self._ledger, self._link
-        await ledger.idle()
+        await ledger.room()
         before = ledger.generation, self.app.consumer_generation_id
         records, active = await self._wait_next_records(timeout)
         if not records or self.should_stop or not self.flow_active:
