@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import tempfile
 import urllib.request
@@ -83,6 +84,17 @@ def leased_port() -> Iterator[int]:
         yield lease.port
     finally:
         lease.release()
+
+
+def seconds_of(metrics: str, name: str, label: str) -> dict[str, tuple[float, int]]:
+    """A histogram on a metrics page: {value of `label`: (sum, number of observations)}."""
+    found: dict[str, tuple[float, int]] = {}
+    for value in dict.fromkeys(re.findall(rf'^{name}_count{{{label}="([^"]*)"}}', metrics, re.MULTILINE)):
+        total, number = (
+            float(re.findall(rf'^{name}_{part}{{{label}="{value}"}} (\S+)', metrics, re.MULTILINE)[0]) for part in ("sum", "count")
+        )
+        found[value] = (total, int(number))
+    return found
 
 
 def worker(settings: Settings) -> Program:

@@ -72,18 +72,18 @@ JOBS: tuple[Job, ...] = (
     Job("checkout-regret", "sequence", (_P("checkout_started"), _P("coupon_rejected"), _P("cart_remove")), 5 * MINUTE_MS),
     Job("payment-help", "sequence", (_P("form_error"), _P("help_view"), _P("payment_failed")), 5 * MINUTE_MS),
     Job("checkout-stall", "missing", (_P("checkout_started"), _P("purchase")), 2 * MINUTE_MS),
-    Job("cart-left", "missing", (_P("cart_add"), _P("checkout_started")), 5 * MINUTE_MS),
-    Job("search-given-up", "missing", (EMPTY_SEARCH, _P("product_view")), MINUTE_MS),
+    Job("cart-left", "missing", (_P("cart_add"), _P("page_view")), 2 * MINUTE_MS),
+    Job("search-given-up", "missing", (EMPTY_SEARCH, _P("product_view")), 3 * MINUTE_MS),
     Job("payment-given-up", "missing", (_P("payment_failed"), _P("purchase")), 3 * MINUTE_MS),
     Job("coupon-given-up", "missing", (_P("coupon_rejected"), _P("cart_add")), 90 * SECOND_MS),
-    Job("help-before-buying", "guarded", (_P("help_view"), _P("purchase")), 3 * MINUTE_MS, 2),
+    Job("help-before-buying", "guarded", (_P("help_view"), _P("purchase")), 5 * MINUTE_MS, 4),
     Job("reviews-no-cart", "guarded", (_P("review_read"), _P("cart_add")), 10 * MINUTE_MS, 3),
 )
 
 # What a visitor does next, and how often. Nearly half of it concerns no rule, as in a real log.
 _NEXT: tuple[tuple[str, float], ...] = (
     ("page_view", 34), ("product_view", 16), ("search", 10), ("review_read", 6), ("filter_changed", 6), ("help_view", 5),
-    ("image_zoomed", 5), ("cart_add", 4), ("checkout_started", 2), ("purchase", 1.5), ("form_error", 2), ("cart_remove", 1.5),
+    ("image_zoomed", 5), ("cart_add", 4), ("checkout_started", 1), ("purchase", 2.5), ("form_error", 2), ("cart_remove", 1.5),
     ("delivery_page", 1.5), ("contact_page", 1.5), ("returns_policy", 1), ("coupon_rejected", 1), ("payment_failed", 0.8),
     ("login_failed", 0.8), ("chat_opened", 0.4),
 )  # fmt: skip

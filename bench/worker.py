@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from bench import _log as log
-from bench._processes import Program, leased_port, worker
+from bench._processes import Program, leased_port, seconds_of, worker
 from bench._reference import expected_matches
 from bench._report import last_line, machine, say, table
 from bench._workload import SESSION_TIMEOUT_MS, Job, Record, clickstream, jobs, write_rules
@@ -79,6 +79,9 @@ async def _run_avert(work: Work, name: str) -> Measured:
             began, cpu_s = time.monotonic(), program.cpu_s()
             await log.until_committed(work.bootstrap, settings.app_id, goal, program.child.check)
             seconds, cpu_s = time.monotonic() - began, program.cpu_s() - cpu_s
+            hops = await asyncio.to_thread(lambda: seconds_of(program.metrics(), "avert_hop_seconds", "hop"))
+    say("  all batches together: " + ", ".join(f"{hop} {total:.1f} s" for hop, (total, _) in hops.items() if hop != "fetched")
+        + f"; {hops['applied'][1]:,} batches")
     decisions = await log.read_all(work.bootstrap, settings.topic("decisions"), work.partitions)
     ids = {msgspec.json.decode(record.value)["id"] for record in decisions}
     return Measured("Avert", len(work.records), seconds, cpu_s, len(ids))
