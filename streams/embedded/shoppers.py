@@ -64,7 +64,7 @@ def _fill_cart(random: Random) -> Generator[Act, bool, float]:
 
 def _checkout(random: Random, total: float) -> Visit:
     yield Act("page_view", path="/checkout", think_s=0)
-    yield Act("checkout_started", {"cart_total": total}, "/checkout", _think(random, 1.0), look=True)
+    yield Act("checkout_started", {"cart_total": total}, "/checkout", _think(random, 1.0))
 
 
 def _pay(random: Random, total: float) -> Generator[Act, bool, str]:
