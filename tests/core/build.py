@@ -74,9 +74,9 @@ def outcome(name="chat", when: d.Condition | None = None, kind="anti_conversion"
     return d.OutcomeDefinition(name, kind, when or event("chat_opened"), amount, **fields)
 
 
-def rule(when: d.Condition, id="r", **fields: Any) -> d.RuleDefinition:
+def rule(when: d.Condition, name="r", **fields: Any) -> d.RuleDefinition:
     given = {"suggest": content(), "prevents": "chat", "limits": UNLIMITED, **fields}
-    return d.RuleDefinition(id=id, when=when, **given)
+    return d.RuleDefinition(id=name, when=when, **given)
 
 
 def program(*rules: d.RuleDefinition | d.Condition, outcomes=None, **fields: Any) -> d.Program:
@@ -104,12 +104,12 @@ class Log:
         self.effects: list[Effect] = []
         self.last: list[Effect] = []
 
-    def add(self, at: int, type: str, *, id=None, ts=None, now=None, offset=None, **fields: Any) -> Log:
-        """An event that reaches the log at `at` and happened at `ts` (default: the same)."""
+    def add(self, at: int, kind: str, *, name=None, ts=None, now=None, offset=None, **fields: Any) -> Log:
+        """An event with id `name` that reaches the log at `at` and happened at `ts` (default: the same)."""
         self.offset = self.offset + 1 if offset is None else offset
         self.now = max(self.now, at if now is None else now)
         written = Event(
-            id=id or f"e{self.offset}", visitor=self.visitor, type=type, ts=T0 + (at if ts is None else ts), **fields
+            id=name or f"e{self.offset}", visitor=self.visitor, type=kind, ts=T0 + (at if ts is None else ts), **fields
         )
         self.state, result, self.last = step(
             self.state, written, Position(self.offset, T0 + at), self.ruleset, T0 + self.now
@@ -138,7 +138,7 @@ class Log:
             self.state = decode_visitor(self.visitor, encode_visitor(self.state))
         return self
 
-    def of(self, kind: type) -> list[Any]:
+    def of(self, kind: Any) -> list[Any]:
         return [effect for effect in self.effects if isinstance(effect, kind)]
 
     @property

@@ -54,13 +54,12 @@ session_tests = st.builds(
 )
 
 positive_leaves = st.one_of(events_at_hand, positive_counts, sequences, missings, idles, session_tests)
-# Negated: what holds only while an event is at hand has no meaning there that anybody could want.
-negatable_leaves = st.one_of(positive_counts, sequences, missings, idles, session_tests)
+# Not negated: an idleness (refused), and an event at hand (nobody can want that).
+negatable_leaves = st.one_of(positive_counts, sequences, missings, session_tests)
 side_conditions = st.one_of(positive_leaves, at_most_counts, negatable_leaves.map(d.Not))
 
-# Every tree is false of a visitor who has done nothing: it has to be made true by something.
 conditions = st.recursive(
-    positive_leaves,
+    st.one_of(positive_leaves, positive_leaves, side_conditions),
     lambda inner: st.one_of(
         st.builds(
             lambda first, others: d.All((first, *others)), inner, st.lists(side_conditions, min_size=1, max_size=2)

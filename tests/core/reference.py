@@ -9,8 +9,8 @@ Input: events in the order of the log with times that never go back, none later 
 2. A timer due at T comes before an event of time T.
 3. A rule fires when its tree holds now and did not hold just before: before an event, as of the same time without the
    event; before a timer, as of one millisecond earlier.
-4. A new match (of an event, a sequence, an absence, an idleness) is a new edge of that condition: just before it, it
-   counts as not holding, wherever it stands in the tree un-negated.
+4. A new match (of an event, a sequence, an absence, an idleness) is a new edge although the tree held before, if
+   without it the tree would not hold now.
 """
 
 from __future__ import annotations
@@ -78,9 +78,10 @@ def _firings(condition: d.Condition, session: list[Seen], timeout: int, until: i
             yield event.ts
         following = session[index + 1].ts if index + 1 < len(session) else end
         for at in sorted({one.ts + duration for one in known for duration in durations} | {end}):
-            if event.ts < at <= min(following, until) and (at < end or at == end == following):
-                if _edge(condition, Moment(known, at - 1), Moment(known, at, timer=True, ended=at == end)):
-                    yield at
+            if not event.ts < at <= min(following, until) or (at == end != following):
+                continue
+            if _edge(condition, Moment(known, at - 1), Moment(known, at, timer=True, ended=at == end)):
+                yield at
 
 
 def _durations(condition: d.Condition) -> Iterator[int]:
@@ -96,29 +97,27 @@ def _durations(condition: d.Condition) -> Iterator[int]:
 
 
 def _edge(condition: d.Condition, before: Moment, now: Moment) -> bool:
-    return holds(condition, now) and not (before.history and _held(condition, before, now, True))
+    if not holds(condition, now):
+        return False
+    return not before.history or not holds(condition, before) or not holds(condition, now, without_fresh=True)
 
 
-def _held(condition: d.Condition, before: Moment, now: Moment, positive: bool) -> bool:
+def holds(condition: d.Condition, now: Moment, without_fresh: bool = False) -> bool:
+    """Whether the condition holds at this moment; `without_fresh`: the matches that are new in it taken away."""
     match condition:
         case d.All(parts):
-            return all(_held(part, before, now, positive) for part in parts)
+            return all(holds(part, now, without_fresh) for part in parts)
         case d.AnyOf(parts):
-            return any(_held(part, before, now, positive) for part in parts)
+            return any(holds(part, now, without_fresh) for part in parts)
         case d.Not(part):
-            return not _held(part, before, now, not positive)
-    return not (positive and fresh(condition, now)) and holds(condition, before)
+            return not holds(part, now, without_fresh)
+    if without_fresh and fresh(condition, now):
+        return False
+    return _leaf_holds(condition, now)
 
 
-def holds(condition: d.Condition, now: Moment) -> bool:
-    """Whether the condition holds at this moment."""
+def _leaf_holds(condition: d.Condition, now: Moment) -> bool:
     match condition:
-        case d.All(parts):
-            return all(holds(part, now) for part in parts)
-        case d.AnyOf(parts):
-            return any(holds(part, now) for part in parts)
-        case d.Not(part):
-            return not holds(part, now)
         case d.EventAtHand(matcher):
             return now.at_hand and matches(matcher, now.history[-1])
         case d.Count(matcher, at_least, at_most, within):
@@ -141,14 +140,14 @@ def fresh(condition: d.Condition, now: Moment) -> bool:
     """Whether a new match of the condition is completed at this very moment."""
     match condition:
         case d.EventAtHand():
-            return holds(condition, now)
+            return _leaf_holds(condition, now)
         case d.Sequence():
             last = len(now.history) - 1
             return now.at_hand and any(end == last for end, _ in _sequence_matches(condition, now.history))
         case d.Missing():
             return now.timer and any(done == now.at for done in _absences(condition, now))
         case d.Idle(span, _):
-            return now.timer and holds(condition, now) and now.history[-1].ts + span == now.at
+            return now.timer and _leaf_holds(condition, now) and now.history[-1].ts + span == now.at
     return False
 
 
