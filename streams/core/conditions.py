@@ -221,9 +221,15 @@ class MissingLeaf(Leaf):
 
 
 class IdleLeaf(Leaf):
-    """No event of any kind for `span`; bit 1 of the mask is an `after` event. State: ``[after, last it fired for]``."""
+    """No event of any kind for `span`. State: ``[last after, last event it fired for]``.
+
+    Bit 1 of the mask is an `after` event. Bit 2 is any event: a negated idleness listens to all of them, as each may
+    end it; otherwise nothing needs to be told of its end.
+    """
 
     __slots__ = ("needs_after", "span")
+    AFTER = 1
+    ANY = 2
 
     def __init__(self, key: int, span: int, needs_after: bool) -> None:
         super().__init__(key)
@@ -232,11 +238,14 @@ class IdleLeaf(Leaf):
 
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         state = session.states.get(self.key)
-        if state is None:
-            session.states[self.key] = [ts, -1]
-        elif ts > state[0]:
-            state[0] = ts
-        return SAME  # an event never begins an idleness; its end is the event itself
+        if mask & self.AFTER:
+            if state is None:
+                state = session.states[self.key] = [ts, -1]
+            state[0] = max(state[0], ts)
+        if mask & self.ANY and state is not None and -1 < state[1] < session.last:
+            state[1] = -1
+            return CHANGED
+        return SAME
 
     def holds(self, session: Session, at: int) -> bool:
         return at - session.last >= self.span and (not self.needs_after or self.key in session.states)

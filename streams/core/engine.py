@@ -67,6 +67,9 @@ def step(
         state = Visitor(visitor=event.visitor)
     elif state.due <= now:  # 3
         _fire_due(state, ruleset, now, effects)
+        if not state.sessions and _matters_until(state, ruleset) <= now:
+            # tick() would have said that the row may go; whether it was asked in between must make no difference.
+            state = Visitor(visitor=event.visitor)
     state.offset = position.offset
     state.clock = max(state.clock, now)
     hashed = id_hash(event.id)  # 4

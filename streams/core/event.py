@@ -179,7 +179,7 @@ def field_value(event: Event, path: tuple[str, ...]) -> Any:
     for name in path[1:]:
         if type(value) is dict:
             value = value.get(name, MISSING)
-        elif type(value) is list and name.isdigit() and int(name) < len(value):
+        elif type(value) is list and name.isascii() and name.isdigit() and int(name) < len(value):
             value = value[int(name)]
         else:
             return MISSING

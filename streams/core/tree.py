@@ -96,6 +96,7 @@ class TreeCompiler:
         self.listeners: dict[int, Listener] = {}
         self.findings: list[Finding] = []
         self._keys: dict[int, str] = {}
+        self._negated: set[d.Condition] = set()  # of the tree at hand
         self._memories: dict[str, MemoryLeaf] = {}
 
     def key(self, text: str) -> int:
@@ -114,13 +115,11 @@ class TreeCompiler:
     def compile(self, condition: d.Condition, names: frozenset[str] = frozenset()) -> Tree:
         """The tree of `condition`; `names` are the ``steps.NAME.path`` placeholders that will be asked for."""
         leaves: dict[int, Leaf] = {}
+        self._negated = {node for node, positive in _walk(condition, True) if not positive}
         holds = self._node(condition, leaves, names)
         every = tuple(leaves.values())
         rises = any(_rises(node, positive) for node, positive in _walk(condition, True))
-        for node, positive in _walk(condition, True):
-            if isinstance(node, d.Idle) and not positive:
-                # It would begin to hold with any event whatever, which a rule that waits for its own cannot notice.
-                self.refuse(node.mark, "`idle` cannot stand under `not`: say which event ends it, with `event`")
+        for node, _ in _walk(condition, True):
             for test in node.tests if isinstance(node, d.SessionTests) else ():
                 problem = session_problem(test.field) or value_problem(test)
                 if problem is not None:
@@ -202,6 +201,8 @@ class TreeCompiler:
         text = definition_text(condition)
         if isinstance(condition, d.Sequence):
             text += "".join(sorted(name for name in names if name.split(".")[0] in {s.name for s in condition.steps}))
+        elif isinstance(condition, d.Idle) and condition in self._negated:
+            text = f"negated {text}"
         known = self.leaves.get(text)
         if known is not None:
             return known
@@ -222,7 +223,9 @@ class TreeCompiler:
                 leaf = MissingLeaf(key, span, self._lateness)
                 matchers = ((matcher, MissingLeaf.VIOLATION), (after, MissingLeaf.ANCHOR))
             case d.Idle(span, after):
-                leaf, matchers = IdleLeaf(key, span, after is not None), (((after, 1),) if after else ())
+                leaf, matchers = IdleLeaf(key, span, after is not None), (((after, IdleLeaf.AFTER),) if after else ())
+                if condition in self._negated:
+                    matchers = (*matchers, (d.Matcher(EVERY_TYPE), IdleLeaf.ANY))
             case d.SessionTests(tests):
                 leaf, matchers = SessionLeaf(key, tuple(map(_session_test, tests))), ((d.Matcher(EVERY_TYPE), 1),)
             case _:
