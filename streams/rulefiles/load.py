@@ -1,16 +1,17 @@
-"""A directory of rule files -> a compiled `Ruleset`."""
+"""A directory of rule files, or their contents -> a compiled `Ruleset`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from streams.core.definition import Program
 from streams.core.ruleset import DefinitionErrors, EngineOptions, Ruleset, compile_ruleset
 from streams.rulefiles.findings import Report
-from streams.rulefiles.program import load_program, read_program
+from streams.rulefiles.program import load_program, program_of, read_program
 
-__all__ = ["load_program", "load_rules"]
+__all__ = ["compile_files", "load_program", "load_rules"]
 
 
 def load_rules(directory: Path, options: EngineOptions) -> Ruleset:
@@ -20,9 +21,19 @@ def load_rules(directory: Path, options: EngineOptions) -> Ruleset:
     """
     report = Report()
     read = read_program(directory, report, options.allowed_link_hosts)
+    return _ruleset(read[0] if read is not None else None, options, report)
+
+
+def compile_files(files: Mapping[str, bytes], directory: Path, options: EngineOptions) -> Ruleset:
+    """As `load_rules`, of contents that were read before; findings name them as files below `directory`."""
+    report = Report()
+    read = program_of(files, directory, report, options.allowed_link_hosts)
+    return _ruleset(read[0] if read is not None else None, options, report)
+
+
+def _ruleset(program: Program | None, options: EngineOptions, report: Report) -> Ruleset:
     ruleset = None
-    if read is not None:
-        program, _ = read
+    if program is not None:
         ruleset = _compiled(program, options, report)
         resting = tuple(replace(rule, mode="live") for rule in program.rules if rule.mode in ("draft", "off"))
         if resting:

@@ -2,14 +2,17 @@
 
 1. `outcomes.yaml` is required. Every other `.yaml`/`.yml` file below the directory holds rules; hidden files and
    folders are passed over (editors and mounted volumes keep their own there).
-2. Files are read in the order of their names, so that the same files always give the same program.
+2. Files are read in the order of their paths below the directory, so that the same files always give the same
+   program, wherever they lie.
 3. Nothing of a broken set of files is used.
+4. First all files are read, then they are looked at: the same contents from elsewhere (a `files` mapping, path below
+   the directory -> bytes) give the same program.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,22 +50,29 @@ def read_program(
     directory: Path, report: Report, allowed_link_hosts: frozenset[str] = frozenset()
 ) -> tuple[Program, list[RuleTest]] | None:
     """As load_program, with the findings into `report`; None when the program cannot be built."""
-    reader = Reader(report, allowed_link_hosts)
-    declared: Declared | None = None
-    rules: list[ReadRule] = []
     if not directory.is_dir():
         report.add(Mark(str(directory)), "there is no such directory")
         return None
-    files = list(_files(directory, report))
-    if directory / OUTCOMES_NAME not in files:
+    return program_of(read_files(directory, report), directory, report, allowed_link_hosts)
+
+
+def program_of(
+    files: Mapping[str, bytes], directory: Path, report: Report, allowed_link_hosts: frozenset[str] = frozenset()
+) -> tuple[Program, list[RuleTest]] | None:
+    """The program of `files` (see 4 at the top); `directory` is where findings say that they lie."""
+    reader = Reader(report, allowed_link_hosts)
+    declared: Declared | None = None
+    rules: list[ReadRule] = []
+    if OUTCOMES_NAME not in files:
         report.add(
             Mark(str(directory / OUTCOMES_NAME)),
             f"the file {OUTCOMES_NAME} is missing: it declares what counts and what it costs",
         )
     names: dict[str, str | None] | None = None
-    for path in files:
-        documents = read_tree(_read_bytes(path, report), str(path), report)
-        if path == directory / OUTCOMES_NAME:
+    for name in sorted(files, key=_order):
+        path = directory / name
+        documents = read_tree(files[name], str(path), report)
+        if name == OUTCOMES_NAME:
             names = {}
             for document in documents:
                 names |= declared_names(document)
@@ -87,19 +97,30 @@ def read_program(
 # --- files -----------------------------------------------------------------------------------------------------
 
 
-def _files(directory: Path, report: Report) -> Iterator[Path]:
-    """The rule files in the order of their names; a link to a file is followed, a link to a folder is not."""
-    count = 0
+def read_files(directory: Path, report: Report) -> dict[str, bytes]:
+    """The contents of the rule files by path below `directory` (with ``/``), in their order."""
+    return {
+        path.relative_to(directory).as_posix(): _read_bytes(path, report) for path in rule_paths(directory, report)
+    }
+
+
+def rule_paths(directory: Path, report: Report) -> list[Path]:
+    """The rule files in their order; a link to a file is followed, a link to a folder is not."""
+    found: list[Path] = []
     for folder, folders, names in os.walk(directory):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if name.startswith(".") or not name.endswith(SUFFIXES):
                 continue
-            count += 1
-            if count > FILES_MAX:
+            if len(found) == FILES_MAX:
                 report.add(Mark(str(directory)), f"more than {FILES_MAX} rule files")
-                return
-            yield Path(folder) / name
+                return found
+            found.append(Path(folder) / name)
+    return sorted(found, key=lambda path: _order(path.relative_to(directory).as_posix()))
+
+
+def _order(name: str) -> tuple[str, ...]:
+    return tuple(name.split("/"))
 
 
 def _read_bytes(path: Path, report: Report) -> bytes:
