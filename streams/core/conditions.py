@@ -34,6 +34,11 @@ class Leaf:
 
     __slots__ = ("key",)
     pulse = False  # holds only in the step at which it was fed
+    matching = False  # completes matches: each new one is a new edge
+    clocked = False  # waits for moments of its own
+    windowed = False  # time alone may end what holds
+    at_end = False  # looks at the session's end
+    moving = False  # its moment moves with every event
 
     def __init__(self, key: int) -> None:
         self.key = key
@@ -84,6 +89,7 @@ class CountLeaf(Leaf):
     """
 
     __slots__ = ("at_least", "at_most", "keep", "within")
+    windowed = True
 
     def __init__(self, key: int, at_least: int | None, at_most: int | None, within: int | None) -> None:
         super().__init__(key)
@@ -106,10 +112,30 @@ class CountLeaf(Leaf):
             state.append(ts)
         else:
             insort(state, ts)
+            if self._completes_older(state, ts, session.last):
+                del state[: len(state) - self.keep]
+                return CHANGED | FRESH
         if len(state) > self.keep:
             del state[0]
         # With a lower bound alone, nothing can begin or end to hold below it.
         return CHANGED if self.at_most is not None or len(state) >= self.at_least else SAME
+
+    def _completes_older(self, times: State, late: int, last: int) -> bool:
+        """Whether the late time just inserted makes a window complete that is over by now: it held, and none did.
+
+        Windows are computed on event time in whatever order events come, so this is a match, although nothing holds
+        any more. `times` has one time more than is kept: enough to see whether a window without the late one held.
+        """
+        least = self.at_least
+        if self.within is None or self.at_most is not None or least < 2:
+            return False
+        spans = [(times[i + least - 1], times[i] + self.within) for i in range(len(times) - least + 1)]
+        full = [(since, until) for since, until in spans if since < until]
+        new = [(since, until) for since, until in full if until - self.within <= late <= since and until <= last]
+        rest = times.copy()
+        rest.remove(late)
+        old = [(rest[i + least - 1], rest[i] + self.within) for i in range(len(rest) - least + 1)]
+        return any(all(b <= since or until <= a for a, b in old if a < b) for since, until in new)
 
     def count(self, session: Session, at: int) -> int:
         """Matching events as of `at`; counts no further than `keep`."""
@@ -160,6 +186,7 @@ class MissingLeaf(Leaf):
     """
 
     __slots__ = ("lateness", "span")
+    matching = clocked = at_end = True
     VIOLATION = 1
     ANCHOR = 2
 
@@ -228,6 +255,7 @@ class IdleLeaf(Leaf):
     """
 
     __slots__ = ("needs_after", "span")
+    matching = clocked = moving = True
     AFTER = 1
     ANY = 2
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from streams.core.schedule import Schedule as Schedule
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -57,17 +59,26 @@ Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
+class StepValue:
+    """The value that a field had in an earlier, named step of the same sequence. `field` is a full dotted path."""
+
+    step: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
 class FieldTest:
     """One test on one field. `field` is a full dotted path: ``page.path``, ``props.results``, ``context.device``.
 
     A bare name in a rule file means ``props.NAME``; the loader has already written it out.
     `value` is a scalar; a tuple of scalars for ``in``, ``not_in`` and ``between`` (low, high, both included);
-    a bool for ``exists`` and ``changed``; for ``same_as`` the text ``STEP.FIELD`` with FIELD written out.
+    a bool for ``exists`` and ``changed``; for ``same_as`` the text ``STEP.FIELD`` with FIELD written out. In a step
+    of a sequence, an equality or an order may compare with a `StepValue`.
     """
 
     field: str
     operator: Operator
-    value: Scalar | tuple[Scalar, ...]
+    value: Scalar | tuple[Scalar, ...] | StepValue
     mark: Mark = _mark()
 
 
@@ -116,34 +127,120 @@ class EventAtHand:
 class Count:
     """Holds while the number of matching events in the last `within_ms` (None: in the session) is in range.
 
-    ``seen: M`` is ``at_least=1``; ``never: M`` is ``at_most=0``; ``exactly: n`` is both bounds n.
+    ``seen: M`` is ``at_least=1``; ``never: M`` is ``at_most=0``; ``exactly: n`` is both bounds n. With `distinct`, a
+    full dotted path, different values of that field are counted.
     """
 
     matcher: Matcher
     at_least: int | None = None
     at_most: int | None = None
     within_ms: int | None = None
+    distinct: str | None = None
+    mark: Mark = _mark()
+
+
+Function = Literal["sum", "average", "min", "max", "last", "first"]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """Holds while `function` over `field` of the events (of the last `within_ms`) passes all `tests` on the result."""
+
+    function: Function
+    field: str
+    matcher: Matcher
+    tests: tuple[FieldTest, ...]
+    within_ms: int | None = None
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Holds while (events of `matcher`) / (events of `to`) passes every test, with `at_least_events` of `to`."""
+
+    matcher: Matcher
+    to: Matcher
+    tests: tuple[FieldTest, ...]
+    at_least_events: int = 1
+    within_ms: int | None = None
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Each time that `when` begins to hold, `points` are added; they halve every `half_life_ms` (None: they stay)."""
+
+    when: Condition
+    points: float
+    half_life_ms: int | None = None
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Holds while the points of all entries add up to `at_least`."""
+
+    entries: tuple[Points, ...]
+    at_least: float
+    mark: Mark = _mark()
+
+
+class SignalName(StrEnum):
+    """The built-in frustration signals, computed from plain events; core/signals.py says how."""
+
+    RAGE_CLICK = "rage_click"
+    DEAD_CLICK = "dead_click"
+    ERROR_CLICK = "error_click"
+    U_TURN = "u_turn"
+    FORM_ABANDON = "form_abandon"
+    SEARCH_REFINE = "search_refine"
+    THRASH = "thrash"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Holds once the signal was seen in the last `within_ms` (None: in the session)."""
+
+    name: SignalName
+    within_ms: int | None = None
     mark: Mark = _mark()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a sequence. `forbid` (``not:`` steps before it) must not match between the step before and this."""
+    """One step of a sequence: `times` events, at most `within_ms` from the step before to the last of them.
+
+    `forbid` (``not:`` steps before it) must not match between the step before and this.
+    """
 
     matcher: Matcher
     name: str | None = None
     within_ms: int | None = None
     forbid: tuple[Matcher, ...] = ()
+    times: int = 1
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """The end of a sequence: for `for_ms` after its last step nothing comes (no event of `of`, if given)."""
+
+    for_ms: int
+    of: Matcher | None = None
     mark: Mark = _mark()
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """Holds from the completion of the steps in this order until the first of them is `within_ms` old."""
+    """Holds from the completion of the steps in this order until the first of them is `within_ms` old.
+
+    With `quiet` it is complete when the silence is, by timer, and holds until the silence ends.
+    """
 
     steps: tuple[Step, ...]
     within_ms: int | None = None
     contiguity: Literal["relaxed", "strict"] = "relaxed"
+    quiet: Quiet | None = None
     mark: Mark = _mark()
 
 
@@ -188,7 +285,9 @@ class SessionTests:
     mark: Mark = _mark()
 
 
-Condition = All | AnyOf | Not | EventAtHand | Count | Sequence | Missing | Idle | SessionTests
+Condition = (
+    All | AnyOf | Not | EventAtHand | Count | Sequence | Missing | Idle | SessionTests | Aggregate | Ratio | Score | Signal
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +316,18 @@ Text = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """One of several texts of a suggestion, for its share (`weight` over the sum of weights) of the treated visitors."""
+
+    name: str
+    weight: float
+    title: Text
+    body: Text = ()
+    action_label: Text = ()
+    action_href: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """What is offered: texts are templates with ``{{ event.* }}``, ``{{ session.* }}``, ``{{ steps.NAME.* }}``."""
 
@@ -227,6 +338,15 @@ class Content:
     action_href: str | None = None
     expires_ms: int = 600_000
     withdraw: Matcher | None = None
+    variants: tuple[Variant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a rule is for: sessions that pass the tests, and this share of all visitors."""
+
+    tests: tuple[FieldTest, ...] = ()
+    visitors: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +383,8 @@ class RuleDefinition:
     holdout: float = 0.0
     salt: str | None = None
     restart_on_edit: bool = False
+    schedule: Schedule | None = None
+    audience: Audience | None = None
     mark: Mark = _mark()
 
 

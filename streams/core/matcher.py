@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import re2
 
-from streams.core.definition import FieldTest, Matcher, Operator, Scalar
+from streams.core.definition import FieldTest, Matcher, Operator, Scalar, StepValue
 from streams.core.event import MISSING, Event, field_value
 
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ _WANTS_SEVERAL = (Operator.IN, Operator.NOT_IN, Operator.BETWEEN)
 def value_problem(test: FieldTest) -> str | None:
     """What is wrong with the test's own value, as a sentence; None when nothing is."""
     operator, value = test.operator, test.value
+    if isinstance(value, StepValue):
+        return None if operator in STEP_OPERATORS else f"`{operator}` cannot compare with an earlier step"
     if operator in _WANTS_TEXT and type(value) is not str:
         return f"`{operator}` takes a text, not {value!r}"
     if operator in _WANTS_ORDER and type(value) not in (str, int, float):
@@ -148,6 +150,32 @@ def _is_range(value: Any) -> bool:
 
 # Tests that look beyond the event at hand: `changed` at the session's memory, `same_as` at an earlier step.
 RELATIVE = frozenset({Operator.CHANGED, Operator.SAME_AS})
+
+
+# Tests that can compare with a value of an earlier step.
+STEP_OPERATORS = frozenset({Operator.EQ, Operator.NE, *_WANTS_ORDER})
+
+
+def step_value(test: FieldTest) -> StepValue | None:
+    """The earlier step's field that the test compares with, if it does: only the sequence it stands in can decide."""
+    if test.operator is Operator.SAME_AS:
+        step, _, path = str(test.value).partition(".")
+        return StepValue(step, path)
+    return test.value if isinstance(test.value, StepValue) else None
+
+
+def step_test(operator: Operator) -> Callable[[Any, Any], bool]:
+    """The test of a value against that of an earlier step; None stands for a field that was not there."""
+    if operator is Operator.NE:
+        return lambda found, other: not _both_equal(found, other)
+    if operator in _WANTS_ORDER:
+        build = _TESTS[operator]
+        return lambda found, other: type(other) in (str, int, float) and build(other)(found)
+    return _both_equal
+
+
+def _both_equal(left: Any, right: Any) -> bool:
+    return left is not None and right is not None and same_value(left, right)
 
 
 def value_test(test: FieldTest) -> ValueTest:
@@ -202,7 +230,7 @@ def memorable(value: Any) -> Any:
 def compile_predicate(matcher: Matcher, memory_key: Callable[[Matcher, FieldTest], int]) -> Predicate | None:
     """The `where` of `matcher` as one predicate; None when there is nothing to test.
 
-    ``same_as`` is left out: only the sequence that the matcher stands in can decide it. `memory_key` gives the key
+    What compares with an earlier step is left out: only the sequence can decide it. `memory_key` gives the key
     of the session state in which the previous value for a ``changed`` test is kept.
     """
     predicates = [
@@ -210,7 +238,7 @@ def compile_predicate(matcher: Matcher, memory_key: Callable[[Matcher, FieldTest
         if test.operator is Operator.CHANGED
         else _field_predicate(test)
         for test in matcher.where
-        if test.operator is not Operator.SAME_AS
+        if step_value(test) is None
     ]
     if not predicates:
         return None
