@@ -212,6 +212,20 @@ def rules_test(directory: Path | None = None, *, json: AsJson = False) -> int:
     return 1 if failed else 0
 
 
+@rules_app.command(name="publish")
+def rules_publish(directory: Path | None = None, *, json: AsJson = False) -> int:
+    """Put these rules into force in every worker, now; for files that came with a restart, and for going back."""
+    from streams.worker.reload_publish import publish_directory  # noqa: PLC0415
+
+    settings = _settings(rules_dir=directory)
+    publication = asyncio.run(publish_directory(settings, _options(settings)))
+    if json:
+        _print_json({"version": publication.version, "digest": publication.digest, "files": len(publication.files)})
+    else:
+        _print(f"published {len(publication.files)} files (version {publication.version})")
+    return 0
+
+
 @rules_app.command(name="schema")
 def rules_schema() -> int:
     """The JSON Schema of rule files, for editors."""

@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     broker_heartbeat_s: float = 2.0
     broker_rebalance_timeout_s: float = 12.0
     commit_interval_s: float = 1.0
+    rules_poll_ms: int = 500  # how often the rules' directory is looked at
     send_timeout_s: float = 30.0  # effects or changelog unacknowledged for this long end the process
     redis_timeout_ms: int = 250  # one write of suggestions; the stream never waits longer
     watchdog_s: float = 60.0  # lag without progress for this long ends the process

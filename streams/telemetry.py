@@ -86,6 +86,15 @@ REDIS_ERRORS = _counter(
 RULES_LOADED = _gauge("avert_rules_loaded", "Rules in force, by mode.", "mode")
 RULES_INFO = _gauge("avert_rules_info", "1 for the version of the rules in force.", "version")
 RULES_LOADED_AT = _gauge("avert_rules_loaded_timestamp_seconds", "When the rules in force were loaded.")
+RULES_RELOADS = _counter(
+    "avert_rules_reloads_total", "Sets of rule files that came along, by what became of them.", "result",
+)
+RULES_BROKEN = _gauge(
+    "avert_rules_broken", "1 while the newest rule files cannot be used, by where they are.", "source",
+)
+RULES_DIRECTORY_DIFFERS = _gauge(
+    "avert_rules_directory_differs", "1 while this worker's directory holds other files than those in force.",
+)
 
 # --- API
 HTTP_REQUESTS = _counter("avert_http_requests_total", "Answers, by route and status.", "route", "status")
@@ -102,9 +111,11 @@ CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
     DEAD_LETTERS: [reason.value for reason in Refusal],
     WITHDRAWALS: get_args(WithdrawalReason),
     COMMITS: ("ok", "refused", "late"),  # refused by the group; late: not within its time at a hand-over
-    KAFKA_ERRORS: ("connect", "create_topics", "append", "send", "close"),
+    KAFKA_ERRORS: ("connect", "create_topics", "append", "send", "close", "rules"),
     REDIS_ERRORS: ("ping", "deliver", "read", "progress", "decode"),
     RULES_LOADED: ("draft", "shadow", "live", "off"),
+    RULES_RELOADS: ("applied", "broken", "unpublished"),
+    RULES_BROKEN: ("directory", "topic"),
     ACCEPTED_EVENTS: ("accepted", "rejected"),
     RECEIPTS: ("shown", "clicked", "dismissed"),
     RATE_LIMITED: ("key", "address", "visitor"),

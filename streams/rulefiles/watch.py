@@ -13,6 +13,7 @@ Not thread-safe: one watcher belongs to one thread at a time. Only reads; knows 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -79,10 +80,10 @@ class Watcher:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._settled = self._before = signature(directory)
-        try:
-            self.last: Snapshot | None = take(directory)
-        except OSError:
-            self.last = None
+        self.last: Snapshot | None = None
+        if self._settled != (None,):
+            with contextlib.suppress(OSError):  # it went just now
+                self.last = take(directory)
         if signature(directory) != self._settled:
             self._settled = (None, "it moved while it was read")
         self._looks = 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -99,12 +100,16 @@ class Work:
 
 
 class Applier:
-    """Applies batches with one set of rules."""
+    """Applies batches, each with one set of rules from its first record to its last."""
 
     def __init__(self, machine: Machine, topic: str) -> None:
         """`topic`: the clickstream's full name, for the dead letters' source."""
         self._machine = machine
         self._topic = topic
+
+    def use(self, rules: Any) -> None:
+        """Other rules from the next batch on: `apply` awaits nothing, so no batch sees both."""
+        self._machine = replace(self._machine, rules=rules)
 
     def apply(self, memory: PartitionMemory, records: list[Any], wall: int, caught_up_at: int | None) -> Work:
         """Apply `records` (offsets ascending; may be none). Times in ms.

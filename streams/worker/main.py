@@ -1,7 +1,8 @@
 """One worker process from start to end.
 
-1. Load the rules. 2. Wait for the broker. 3. Create and check the topics. 4. Start Faust, which joins the group and
-recovers the table. 5. Ready. 6. At SIGTERM or SIGINT: finish what is in hand, commit, leave the group.
+1. Wait for the broker. 2. Create and check the topics. 3. Put the first rules into force (reload.py), and follow them
+from then on. 4. Start Faust, which joins the group and recovers the table. 5. Ready. 6. At SIGTERM or SIGINT: finish
+what is in hand, commit, leave the group.
 
 Whatever cannot be put right ends the process with a message and an exit code that is not 0, for the supervisor.
 """
@@ -17,12 +18,11 @@ from typing import Any
 
 import uvloop
 
-from streams.core.ruleset import EngineOptions, Ruleset
+from streams.core.ruleset import EngineOptions
 from streams.delivery import Delivery
 from streams.errors import AvertError, BrokerUnavailableError
-from streams.rulefiles.load import load_rules
 from streams.settings import Settings
-from streams.telemetry import READY, RULES_INFO, RULES_LOADED, RULES_LOADED_AT, configure_logs, log
+from streams.telemetry import READY, configure_logs, log
 from streams.worker.app import WorkerApp, build_app, scratch_folder
 from streams.worker.apply import Applier
 from streams.worker.commit import BatchProcedure, wall_ms
@@ -30,6 +30,7 @@ from streams.worker.lease import Lease
 from streams.worker.ledger import Ledger
 from streams.worker.link import Link
 from streams.worker.machine import Machine, core_machine
+from streams.worker.reload import Rules
 from streams.worker.send import RecordSender
 from streams.worker.server import StatusServer
 from streams.worker.topics import changelog_name, connect_admin, ensure_topics
@@ -58,26 +59,12 @@ async def run_worker(
         with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):  # not in the main thread
             loop.add_signal_handler(number, stop.set)
     try:
-        worker = Worker(settings, machine or core_machine(load_the_rules(settings)), stop)
+        worker = Worker(settings, machine, stop)
         await worker.run(ready)
     except AvertError as error:
         log.error("worker_ends", reason=error.reason, error=str(error), exit_code=error.exit_code)
         return error.exit_code
     return 0
-
-
-def load_the_rules(settings: Settings) -> Ruleset:
-    """The rules in `settings.rules_dir`, compiled; metered. Raises RuleFileError."""
-    rules = load_rules(settings.rules_dir, engine_options(settings))
-    modes: dict[str, int] = {}
-    for rule in rules.rules:
-        modes[rule.mode] = modes.get(rule.mode, 0) + 1
-    for mode, number in modes.items():
-        RULES_LOADED.labels(mode).set(number)
-    RULES_INFO.labels(rules.version).set(1)
-    RULES_LOADED_AT.set(time.time())
-    log.info("rules_loaded", version=rules.version, **modes)
-    return rules
 
 
 def engine_options(settings: Settings) -> EngineOptions:
@@ -94,17 +81,19 @@ def engine_options(settings: Settings) -> EngineOptions:
 class Worker:
     """The parts of one worker, and their order at start and end."""
 
-    def __init__(self, settings: Settings, machine: Machine, stop: asyncio.Event) -> None:
+    def __init__(self, settings: Settings, machine: Machine | None, stop: asyncio.Event) -> None:
+        """`machine`: an engine whose rules do not change; None: the core's, with the rules of the settings."""
         self._settings = settings
         self._stop = stop
-        self._machine = machine
+        self._machine = machine or core_machine(None)
+        applier = Applier(self._machine, settings.topic("clickstream"))
+        self._rules = Rules(settings, engine_options(settings), applier.use) if machine is None else None
         lease = Lease(settings.broker_session_timeout_s, 2 * settings.broker_heartbeat_s)
         self._link = Link(settings, lease, Ledger())
         self._sender = RecordSender(settings.kafka_bootstrap, lease, settings.send_timeout_s)
         self._delivery = Delivery(settings.redis_url, settings.redis_timeout_ms)
         self._link.procedure = BatchProcedure(
-            Applier(machine, settings.topic("clickstream")), self._sender, self._delivery, self._link.ledger,
-            settings.topic, changelog_name(settings),
+            applier, self._sender, self._delivery, self._link.ledger, settings.topic, changelog_name(settings),
         )
         self._server = StatusServer(settings.worker_http_host, settings.worker_http_port, lambda: self._link.ready)
         self._app: WorkerApp
@@ -122,6 +111,8 @@ class Worker:
                 partitions = await ensure_topics(admin, settings)
             finally:
                 await admin.close()
+            if self._rules is not None:
+                await self._rules.start()
             await self._sender.start()
             await self._delivery.start()
             with scratch_folder() as scratch:
@@ -129,6 +120,8 @@ class Worker:
                 await self._serve(ready)
         finally:
             READY.labels("worker").set(0)
+            if self._rules is not None:
+                await self._rules.close()
             await self._sender.close()
             await self._delivery.close()
             await self._server.close()
@@ -137,15 +130,16 @@ class Worker:
         """Faust, from its start to its end."""
         link, app = self._link, self._app
         watchdog = Watchdog(link, app, self._settings.watchdog_s)
-        tasks = {
-            asyncio.create_task(work, name=name) for name, work in (
-                ("start", self._start(ready)),
-                ("ticks", self._ticks()),
-                ("watchdog", watchdog.run()),
-                ("thread watchdog", ThreadWatchdog(self._settings.watchdog_s).run()),
-                ("crash", self._crash()),
-            )
-        }
+        jobs = [
+            ("start", self._start(ready)),
+            ("ticks", self._ticks()),
+            ("watchdog", watchdog.run()),
+            ("thread watchdog", ThreadWatchdog(self._settings.watchdog_s).run()),
+            ("crash", self._crash()),
+        ]
+        if self._rules is not None:
+            jobs += [("rules' directory", self._rules.watch()), ("rules' topic", self._rules.follow())]
+        tasks = {asyncio.create_task(work, name=name) for name, work in jobs}
         for task in tasks:
             task.add_done_callback(self._task_ended)
         stopping = asyncio.create_task(self._stop.wait())

@@ -2,8 +2,9 @@
 
 1. If none exists, all are created with `settings.partitions`.
 2. If some exist, their count is the law; what is missing is created with it.
-3. Counts that contradict each other are refused: a visitor's state could not follow its partition.
-4. A topic that is subscribed before it exists may never be consumed (seen with Faust): hence all this comes first.
+3. The topic `rules` stands apart: one partition, compacted (see reload_topic.py).
+4. Counts that contradict each other are refused: a visitor's state could not follow its partition.
+5. A topic that is subscribed before it exists may never be consumed (seen with Faust): hence all this comes first.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "deadletter")
 def changelog_name(settings: Settings) -> str:
     """The changelog of the sessions table."""
     return f"{settings.app_id}-sessions-changelog"
+
+
+RULES_BYTES_MAX = 8 * 1024 * 1024  # one record is all rule files, compressed
 
 
 def topic_names(settings: Settings) -> tuple[str, ...]:
@@ -86,9 +90,25 @@ async def ensure_topics(admin: Any, settings: Settings) -> int:
         counts = await _visible(admin, names)
         agreed_partitions(counts, partitions)  # another worker may have been faster, with other settings
         log.info("topics_created", topics=missing, partitions=partitions)
+    await _ensure_rules_topic(admin, settings)
     if partitions != settings.partitions:
         log.info("topics_keep_their_partitions", partitions=partitions, setting=settings.partitions)
     return partitions
+
+
+async def _ensure_rules_topic(admin: Any, settings: Settings) -> None:
+    name = settings.topic("rules")
+    found = (await partition_counts(admin, (name,))).get(name)
+    if found is None:
+        await _create(admin, settings, [name], 1, {
+            "cleanup.policy": "compact", "max.message.bytes": str(RULES_BYTES_MAX),
+        })
+        found = (await _visible(admin, (name,)))[name]
+    if found != 1:
+        raise TopicLayoutError(
+            f"the topic {name} has {found} partitions and must have one: which rules are the newest would not be "
+            "certain. Delete it; it is made anew, and the next start publishes the rules"
+        )
 
 
 async def partition_counts(admin: Any, names: tuple[str, ...]) -> dict[str, int]:
@@ -103,13 +123,16 @@ async def partition_counts(admin: Any, names: tuple[str, ...]) -> dict[str, int]
     }
 
 
-async def _create(admin: Any, settings: Settings, missing: list[str], partitions: int) -> None:
+async def _create(
+    admin: Any, settings: Settings, missing: list[str], partitions: int, configuration: Mapping[str, str] | None = None
+) -> None:
+    """`configuration`: of all of them; without it only the changelog has one of its own."""
     compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(COMPACTION_LAG_MS_MIN)}
     changelog = changelog_name(settings)
     new = [
         NewTopic(
             name, num_partitions=partitions, replication_factor=settings.replication_factor,
-            topic_configs=compacted if name == changelog else {},
+            topic_configs=configuration or (compacted if name == changelog else {}),
         )
         for name in missing
     ]
@@ -123,7 +146,7 @@ async def _create(admin: Any, settings: Settings, missing: list[str], partitions
             raise TopicLayoutError(
                 f"Kafka refused to create the topic {name}: {refused.__name__} {' '.join(filter(None, words))}; "
                 f"create it by hand with {partitions} partitions"
-                + (f" and {compacted}" if name == changelog else "")
+                + (f" and {configuration or compacted}" if configuration or name == changelog else "")
             )
 
 
