@@ -27,7 +27,7 @@ _DIGITS = 6  # of a sum: what lies beyond comes from adding floats in another or
 
 
 def value_hash(value: Any) -> int:
-    """64 bits of a value; equal for values that are equal (1 is 1.0), different for those that are not (1, "1", True)."""
+    """64 bits of a value: equal for equal values (1 is 1.0), different for others (1, "1", True)."""
     kept = memorable(value)
     if type(kept) is float and kept.is_integer():
         kept = int(kept)
@@ -46,7 +46,7 @@ def _time(entry: Any) -> int:
 
 
 class DistinctLeaf(Leaf):
-    """How many different values a field has. State: ``[hash, ...]``, with a window ``[[latest ts, hash], ...]`` by time.
+    """How many different values a field has. State: ``[hash, ...]``; in a window ``[[latest ts, hash], ...]`` by time.
 
     One more than the upper bound asked about is enough, or the lower bound: the newest that many.
     """
@@ -205,11 +205,11 @@ class AggregateLeaf(Leaf):
 Fold = Callable[[State | None, int, Any], State]
 
 
-def _added(state: State | None, ts: int, value: Any) -> State:
+def _added(state: State | None, ts: int, value: Any) -> State:  # noqa: ARG001 - folds are called alike
     return [value, 1] if state is None else [state[0] + value, state[1] + 1]
 
 
-def _extreme(choose: Callable[[Any, Any], Any], state: State | None, ts: int, value: Any) -> State:
+def _extreme(choose: Callable[..., Any], state: State | None, ts: int, value: Any) -> State:  # noqa: ARG001
     return [value] if state is None else [choose(state[0], value)]
 
 

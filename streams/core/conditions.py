@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from streams.core.event import MISSING, Event, field_value
-from streams.core.matcher import ValueTest, memorable, same_value
+from streams.core.matcher import ValueTest, memorable
 from streams.core.visitor import NEVER, Session, State
 
 SAME = 0
@@ -185,8 +185,8 @@ class MissingLeaf(Leaf):
     Violations are remembered for as long as an anchor from before them may still come late.
     """
 
-    __slots__ = ("lateness", "span")
-    matching = clocked = at_end = True
+    __slots__ = ("at_end", "lateness", "span")
+    matching = clocked = True
     VIOLATION = 1
     ANCHOR = 2
 
@@ -194,6 +194,7 @@ class MissingLeaf(Leaf):
         super().__init__(key)
         self.span = span
         self.lateness = lateness
+        self.at_end = span is None
 
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         state = session.states.get(self.key)
@@ -351,8 +352,3 @@ class SessionLeaf(Leaf):
 
     def bound(self) -> int:
         return 1
-
-
-def values_equal(left: Any, right: Any) -> bool:
-    """Whether two remembered values are the same; a missing one equals nothing."""
-    return left is not None and right is not None and same_value(left, right)

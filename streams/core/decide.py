@@ -17,11 +17,12 @@ from streams.core.effects import (
     WithdrawalReason,
 )
 from streams.core.event import MISSING, Event, field_value
-from streams.core.experiment import arm_of
+from streams.core.experiment import arm_of, bucket, share_of
 from streams.core.matcher import split_path
-from streams.core.ruleset import Rule, Ruleset, Trigger
+from streams.core.ruleset import Rule, Ruleset, Texts, Trigger
+from streams.core.schedule import is_open
+from streams.core.session_fields import session_reader
 from streams.core.suggestion import count_firing, effect_id, limited, render_text
-from streams.core.tree import session_reader
 from streams.core.visitor import (
     SUGGESTIONS_MAX,
     Exposure,
@@ -88,6 +89,30 @@ class _Candidate:
     rule: Rule
     arm: Arm
     reason: Suppression | None
+    texts: Texts
+
+
+def _unwanted(moment: Moment, rule: Rule) -> Suppression | None:
+    """Whether the rule's schedule or its audience leaves this moment out. It does not depend on the arm."""
+    definition = rule.definition
+    if definition.schedule is not None and not is_open(definition.schedule, moment.at):
+        return Suppression.OFF_SCHEDULE
+    audience = definition.audience
+    if audience is None:
+        return None
+    if audience.visitors < 1 and bucket(f"{rule.salt}/audience", moment.state.visitor) >= audience.visitors:
+        return Suppression.NOT_IN_AUDIENCE
+    if not all(test(read(moment.session)) for read, test in rule.audience):
+        return Suppression.NOT_IN_AUDIENCE
+    return None
+
+
+def _texts_for(rule: Rule, visitor: str) -> Texts:
+    """The texts of the visitor's variant: by a hash of its own, so that it does not depend on the arm."""
+    if len(rule.texts) == 1:
+        return rule.texts[0]
+    weights = tuple(variant.weight for variant in rule.definition.suggest.variants)
+    return rule.texts[share_of(visitor, f"{rule.salt}/variants", weights)]
 
 
 def decide(moment: Moment, rules: list[Rule], happened: frozenset[str]) -> None:
@@ -100,12 +125,12 @@ def decide(moment: Moment, rules: list[Rule], happened: frozenset[str]) -> None:
     for rule in rules:
         definition = rule.definition
         arm: Arm = "control" if held_out else arm_of(state.visitor, rule.salt, definition.holdout)
-        reason = limited(
+        reason = _unwanted(moment, rule) or limited(
             definition.limits, moment.session.fired.get(rule.key, 0), state.history.get(rule.id), moment.at
         )
         if reason is None and definition.prevents in happened:
             reason = Suppression.OUTCOME_HAPPENED
-        candidates.append(_Candidate(rule, arm, reason))
+        candidates.append(_Candidate(rule, arm, reason, _texts_for(rule, state.visitor)))
     candidates.sort(key=lambda c: (-c.rule.definition.priority, -c.rule.worth, c.rule.id))
     taken: set[str] = set()
     for candidate in candidates:
@@ -126,39 +151,39 @@ def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
         reason = Suppression.TOO_MANY_LIVE
     suggestion = None
     if reason is None:
-        suggestion = _suggestion(moment, rule)
+        suggestion = _suggestion(moment, rule, candidate.texts)
         if suggestion is None:
             reason = Suppression.TEMPLATE_FIELD_MISSING
     if suggestion is None:
-        _record(moment, rule, arm, "suppressed", reason=reason)
+        _record(moment, candidate, "suppressed", reason=reason)
         return
     moment.session.fired[rule.key] = moment.session.fired.get(rule.key, 0) + 1
     count_firing(rule.definition.limits, history_of(state, rule.id), moment.at)
     if not live:
-        _record(moment, rule, arm, "shadow")
+        _record(moment, candidate, "shadow")
         return
     exposed = any(exposure.rule == rule.id for exposure in state.exposures)
     if not exposed:
         remember_exposure(state, Exposure(rule.id, rule.version, arm, moment.at))
     if arm == "control":
-        _record(moment, rule, arm, "control", exposure=not exposed)
+        _record(moment, candidate, "control", exposure=not exposed)
         return
     taken.add(placement)
-    _record(moment, rule, arm, "suggested", exposure=not exposed, suggestion=suggestion.id)
+    _record(moment, candidate, "suggested", exposure=not exposed, suggestion=suggestion.id)
     moment.effects.append(suggestion)
     state.live.append(LiveSuggestion(suggestion.id, rule.id, suggestion.expires, moment.trigger))
 
 
 def _record(
     moment: Moment,
-    rule: Rule,
-    arm: Arm,
+    candidate: _Candidate,
     kind: DecisionKind,
     *,
     exposure: bool = False,
     reason: Suppression | None = None,
     suggestion: str | None = None,
 ) -> None:
+    rule, arm = candidate.rule, candidate.arm
     moment.effects.append(
         Decision(
             id=effect_id("decision", moment.state.visitor, rule.id, rule.version, moment.identity),
@@ -175,17 +200,18 @@ def _record(
             suggestion=suggestion,
             prevents=rule.definition.prevents,
             promotes=rule.definition.promotes,
+            variant=candidate.texts.variant if arm == "treated" else None,
         )
     )
 
 
-def _suggestion(moment: Moment, rule: Rule) -> Suggestion | None:
+def _suggestion(moment: Moment, rule: Rule, texts: Texts) -> Suggestion | None:
     """The rendered content; None when a placeholder finds nothing."""
 
     def lookup(path: str) -> Any:
         return moment.placeholder(rule, path)
 
-    title, body, label = (render_text(text, lookup) for text in (rule.title, rule.body, rule.action_label))
+    title, body, label = (render_text(text, lookup) for text in (texts.title, texts.body, texts.action_label))
     if title is None or body is None or label is None:
         return None
     content, state = rule.definition.suggest, moment.state
@@ -202,8 +228,9 @@ def _suggestion(moment: Moment, rule: Rule) -> Suggestion | None:
         title=title,
         body=body,
         action_label=label,
-        action_href=content.action_href,
+        action_href=texts.action_href,
         locale=moment.session.locale,
+        variant=texts.variant,
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
-from streams.core.schedule import Schedule as Schedule
+from streams.core.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,23 +207,8 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a sequence: `times` events, at most `within_ms` from the step before to the last of them.
-
-    `forbid` (``not:`` steps before it) must not match between the step before and this.
-    """
-
-    matcher: Matcher
-    name: str | None = None
-    within_ms: int | None = None
-    forbid: tuple[Matcher, ...] = ()
-    times: int = 1
-    mark: Mark = _mark()
-
-
-@dataclass(frozen=True, slots=True)
 class Quiet:
-    """The end of a sequence: for `for_ms` after its last step nothing comes (no event of `of`, if given)."""
+    """Silence after a step: for `for_ms` nothing comes (no event of `of`, if given)."""
 
     for_ms: int
     of: Matcher | None = None
@@ -231,11 +216,24 @@ class Quiet:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    """Holds from the completion of the steps in this order until the first of them is `within_ms` old.
+class Step:
+    """One step of a sequence: `times` events, at most `within_ms` from the step before to the last of them.
 
-    With `quiet` it is complete when the silence is, by timer, and holds until the silence ends.
+    `forbid` (``not:`` steps before it) must not match between the step before and this; `after`: silence before it.
     """
+
+    matcher: Matcher
+    name: str | None = None
+    within_ms: int | None = None
+    forbid: tuple[Matcher, ...] = ()
+    times: int = 1
+    after: Quiet | None = None
+    mark: Mark = _mark()
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Holds from the completion of the steps in this order until the first is `within_ms` old or `quiet` ends."""
 
     steps: tuple[Step, ...]
     within_ms: int | None = None
@@ -285,9 +283,9 @@ class SessionTests:
     mark: Mark = _mark()
 
 
-Condition = (
-    All | AnyOf | Not | EventAtHand | Count | Sequence | Missing | Idle | SessionTests | Aggregate | Ratio | Score | Signal
-)
+_OnEvents = EventAtHand | Count | Sequence | Aggregate | Ratio | Score | Signal
+_OnTime = Missing | Idle
+Condition = All | AnyOf | Not | _OnEvents | _OnTime | SessionTests
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +315,7 @@ Text = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One of several texts of a suggestion, for its share (`weight` over the sum of weights) of the treated visitors."""
+    """One of several texts of a suggestion, for its share (`weight` over all weights) of the treated visitors."""
 
     name: str
     weight: float

@@ -40,6 +40,7 @@ class Suppression(StrEnum):
 
     NO_CONSENT = "no_consent"
     OFF_SCHEDULE = "off_schedule"
+    NOT_IN_AUDIENCE = "not_in_audience"
     LIMIT_SESSION = "limit_session"
     LIMIT_VISITOR = "limit_visitor"
     COOLDOWN = "cooldown"
@@ -72,6 +73,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, tag="decision", 
     suggestion: str | None = None
     prevents: str | None = None
     promotes: str | None = None
+    variant: str | None = None  # of the suggestion, in the treated arm
 
 
 class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True, tag="suggestion", tag_field="record"):
@@ -91,6 +93,7 @@ class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True, tag="suggestio
     action_label: dict[str, str] = {}
     action_href: str | None = None
     locale: str | None = None
+    variant: str | None = None
 
 
 class Withdrawal(msgspec.Struct, frozen=True, tag="withdrawal", tag_field="record"):

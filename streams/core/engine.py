@@ -6,8 +6,8 @@ given: it is changed and returned, so nobody else may keep it.
 An event goes this way (`step`):
 
 1. An offset at or below the state's has been applied already.
-2. Consent: without it nothing is kept, and what was kept is forgotten.
-3. Timers due at or before `now` fire, each at its own deadline, in the order of time.
+2. Timers due at or before `now` fire, each at its own deadline, in the order of time.
+3. Consent: without it nothing is kept, and what was kept is forgotten.
 4. A repeated id is a duplicate.
 5. An event older than `max_lateness` counts for outcomes only.
 6. The event's session: found or begun. Whom the event concerns is asked before anything is changed by it.
@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from streams.core.conditions import FRESH, Leaf
 from streams.core.decide import Moment, decide, withdraw
@@ -32,12 +31,14 @@ from streams.core.effects import Effect, EventResult, OutcomeRecord
 from streams.core.event import Event, clamp_ts
 from streams.core.matcher import listens_to
 from streams.core.outcome import amount_of, credited
-from streams.core.ruleset import Listening, Outcome, Rule, Ruleset, Trigger, withdrawn_by
+from streams.core.ruleset import Awarding, Listening, Outcome, Rule, Ruleset, Trigger, withdrawn_by
+from streams.core.session_fields import note_facts
 from streams.core.suggestion import effect_id, history_matters_until
 from streams.core.tree import NONE
 from streams.core.visitor import NEVER, SESSIONS_MAX, Session, Visitor, history_of, id_hash, remember_id
 
 _GONE: tuple[None, tuple[Trigger, ...]] = (None, ())
+_RECEIPTS = ("suggestion_clicked", "suggestion_dismissed")
 _GRANTED = ("granted", "true", "yes")
 
 
@@ -59,17 +60,17 @@ def step(
     effects: list[Effect] = []
     if state is not None and position.offset <= state.offset:  # 1
         return state, EventResult.REPLAYED, effects
-    if not consents(event, ruleset.options.consent_default):  # 2
+    if state is not None and state.due <= now:  # 2
+        _fire_due(state, ruleset, now, effects)
+        if not state.sessions and _matters_until(state, ruleset) <= now:
+            # tick() would have said that the row may go; whether it was asked in between must make no difference.
+            state = None
+    if not consents(event, ruleset.options.consent_default):  # 3
         if state is not None:
             withdraw(state, now, "no_consent", effects, lambda live: True)
         return None, EventResult.NO_CONSENT, effects
     if state is None:
         state = Visitor(visitor=event.visitor)
-    elif state.due <= now:  # 3
-        _fire_due(state, ruleset, now, effects)
-        if not state.sessions and _matters_until(state, ruleset) <= now:
-            # tick() would have said that the row may go; whether it was asked in between must make no difference.
-            state = Visitor(visitor=event.visitor)
     state.offset = position.offset
     state.clock = max(state.clock, now)
     hashed = id_hash(event.id)  # 4
@@ -82,7 +83,7 @@ def step(
         _late(state, event, ts, ruleset, effects)
         result = EventResult.LATE
     else:
-        _apply(state, event, ts, ruleset, now, effects)
+        _apply(state, event, ts, ruleset, effects)
         result = EventResult.APPLIED
     _reschedule(state, ruleset)  # 11
     return state, result, effects
@@ -114,11 +115,10 @@ def consents(event: Event, default: bool) -> bool:
 # --- an event ------------------------------------------------------------------------------------------------
 
 
-def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]) -> None:
+def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
     if event.type == "suggestion_shown":
         return  # the site's act, not the visitor's: it neither counts nor ends an idleness
-    session = _session_for(state, event, ts, ruleset, now, effects)  # 6
-    moment = Moment(state, session, event, event.id, ts, ruleset, effects)
+    session = _session_for(state, event, ts, ruleset, effects)  # 6
     fed: list[tuple[Listening, int]] = []
     for heard in ruleset.audience(event.type).of(event):
         mask = heard.mask if heard.test is None else heard.test(event, session)
@@ -126,9 +126,9 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
             fed.append((heard, mask))
     if session.holding:
         _release(session, ruleset, ts, fed)  # 7
-    withdrawn = _withdrawn(moment, event) if state.live else None
+    withdrawn = _withdrawn(state, session, event, ruleset) if state.live else None
     touched = set() if session.events else set(ruleset.initial)
-    _note_facts(session, event, ts)  # 8
+    note_facts(session, event, ts)  # 8
     hits: set[int] = set()
     timers = session.timers
     for heard, mask in fed:
@@ -140,10 +140,11 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
                 hits.add(leaf.key)
         if heard.timed:
             _set_timer(timers, leaf, session)
-    if touched:
+    if touched or withdrawn:
+        moment = Moment(state, session, event, event.id, ts, ruleset, effects)
         _judge(moment, touched, session.last, hits)  # 9, 10
-    if withdrawn:
-        _withdraw(moment, event, withdrawn)
+        if withdrawn:
+            _withdraw(moment, event, withdrawn)
 
 
 def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
@@ -154,6 +155,9 @@ def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list
         for matcher, predicate in outcome.direct:
             if listens_to(matcher, event.type) and (predicate is None or predicate(event, session)):
                 _happen(moment, outcome)
+                break
+    if event.type == "suggestion_dismissed":  # a "no" counts whenever it comes
+        _withdraw(moment, event, _withdrawn(state, session, event, ruleset))
 
 
 def _find_session(state: Visitor, event: Event, ts: int, ruleset: Ruleset) -> Session | None:
@@ -167,51 +171,22 @@ def _find_session(state: Visitor, event: Event, ts: int, ruleset: Ruleset) -> Se
     return None
 
 
-def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]) -> Session:
+def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> Session:
     found = _find_session(state, event, ts, ruleset)
+    if found is None and event.type in _RECEIPTS and event.session is None:
+        # The site's answer need not know the session's id: it belongs to the visit that goes on.
+        found = max(state.sessions, key=lambda session: session.last, default=None)
     if found is not None:
         return found
     if len(state.sessions) >= SESSIONS_MAX:
         oldest = min(state.sessions, key=lambda session: session.last)
-        _end_session(state, oldest, ruleset, now, effects)
+        _end_session(state, oldest, ruleset, oldest.last, effects)  # before its time, but at one that never varies
     name = event.session or blake2b(f"{state.visitor}\x1f{event.id}".encode(), digest_size=8).hexdigest()
     explicit = event.session is not None
     session = Session(id=name, start=ts, last=ts, explicit=explicit, returning=state.visits > 0)
     state.visits += 1
     state.sessions.append(session)
     return session
-
-
-def _note_facts(session: Session, event: Event, ts: int) -> None:
-    session.events += 1
-    session.last = max(session.last, ts)
-    page, context = event.page, event.context
-    if event.type == "page_view":
-        session.page_views += 1
-    if page and (ts <= session.start or session.entry_path is None):
-        path = page.get("path") or _part(page.get("url"), "path")
-        session.entry_path = path[:256] if isinstance(path, str) else session.entry_path
-        referrer_host = _part(page.get("referrer"), "hostname")
-        session.referrer_host = referrer_host[:128] if referrer_host else session.referrer_host
-    session.start = min(session.start, ts)
-    if context:
-        for name in ("device", "country", "locale"):
-            value = context.get(name)
-            if isinstance(value, str):
-                setattr(session, name, value[:64])
-        campaign = context.get("campaign")
-        if isinstance(campaign, dict) and not session.campaign:
-            session.campaign = {k[:32]: v[:64] for k, v in list(campaign.items())[:8] if isinstance(v, str)}
-
-
-def _part(url: object, part: str) -> str | None:
-    if not isinstance(url, str) or not url:
-        return None
-    try:
-        value = getattr(urlsplit(url), part)
-    except ValueError:  # a malformed host: the page was visited all the same
-        return None
-    return value if isinstance(value, str) else None
 
 
 def _release(session: Session, ruleset: Ruleset, ts: int, fed: list[tuple[Listening, int]]) -> None:
@@ -225,7 +200,7 @@ def _release(session: Session, ruleset: Ruleset, ts: int, fed: list[tuple[Listen
 
 
 def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> None:
-    """Which of the touched triggers fire: outcomes first, then rules."""
+    """Which of the touched triggers fire. Awards come first, as they change scores; then outcomes, then rules."""
     session = moment.session
     rules: list[Rule] = []
     happened: list[Outcome] = []
@@ -239,7 +214,11 @@ def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> No
                 rules.append(trigger)
             elif isinstance(trigger, Outcome):
                 happened.append(trigger)
-        steady = holds and (not tree.momentary or tree.holds(session, at, NONE, NONE))
+            elif isinstance(trigger, Awarding):
+                _award(session, trigger, moment)
+        steady = holds and (
+            (not tree.momentary and tree.pulses.isdisjoint(hits)) or tree.holds(session, at, NONE, NONE)
+        )
         if steady and not held:
             session.holding.append(trigger.key)
         elif held and not steady:
@@ -248,6 +227,13 @@ def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> No
         _happen(moment, outcome)
     if rules:
         decide(moment, rules, frozenset(outcome.name for outcome in happened))
+
+
+def _award(session: Session, awarding: Awarding, moment: Moment) -> None:
+    leaf = awarding.leaf
+    leaf.add(session, awarding.entry, awarding.points, moment.at)
+    if leaf.key in moment.ruleset.timed:
+        _set_timer(session.timers, leaf, session)
 
 
 def _happen(moment: Moment, outcome: Outcome) -> None:
@@ -277,15 +263,13 @@ def _happen(moment: Moment, outcome: Outcome) -> None:
         )
 
 
-def _withdrawn(moment: Moment, event: Event) -> frozenset[str]:
+def _withdrawn(state: Visitor, session: Session, event: Event, ruleset: Ruleset) -> frozenset[str]:
     """The rules whose suggestions this event withdraws; asked before the event has changed what `changed` looks at."""
     if event.type == "suggestion_dismissed":
-        return frozenset(live.rule for live in moment.state.live if live.id == event.props.get("suggestion"))
-    rules = moment.ruleset.by_rule_id
+        return frozenset(live.rule for live in state.live if live.id == event.props.get("suggestion"))
+    rules = ruleset.by_rule_id
     return frozenset(
-        live.rule
-        for live in moment.state.live
-        if live.rule in rules and withdrawn_by(rules[live.rule], event, moment.session)
+        live.rule for live in state.live if live.rule in rules and withdrawn_by(rules[live.rule], event, session)
     )
 
 

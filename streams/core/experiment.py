@@ -33,3 +33,13 @@ def bucket(salt: str, visitor: str) -> float:
 def arm_of(visitor: str, salt: str, holdout: float) -> Arm:
     """`control` for the share `holdout` (0 to 1) of all visitors, always the same ones for one salt."""
     return "control" if holdout > 0 and bucket(salt, visitor) < holdout else "treated"
+
+
+def share_of(visitor: str, salt: str, weights: tuple[float, ...]) -> int:
+    """Which of several shares the visitor falls into, always the same for one salt; the weights need not sum to 1."""
+    at = bucket(salt, visitor) * sum(weights)
+    for index, weight in enumerate(weights):
+        at -= weight
+        if at < 0:
+            return index
+    return len(weights) - 1  # what rounding has left over

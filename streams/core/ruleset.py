@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streams.core import definition as d
-from streams.core.conditions import IdleLeaf, Leaf, MemoryLeaf, MissingLeaf
+from streams.core.conditions import Leaf, MemoryLeaf
 from streams.core.event import Event, field_value
-from streams.core.matcher import Predicate, indexable, listens_to, looked_up
+from streams.core.matcher import Predicate, ValueTest, indexable, listens_to, looked_up, value_problem
+from streams.core.score import ScoreLeaf
 from streams.core.sequence import SequenceLeaf
+from streams.core.session_fields import session_problem, session_test
+from streams.core.signals import SignalOptions
 from streams.core.suggestion import PER_VISITOR_MAX, Templates, compile_text
-from streams.core.tree import NONE, Finding, Tree, TreeCompiler, definition_text, mask_of, session_problem
+from streams.core.tree import NONE, Finding, Tree, TreeCompiler, definition_text, mask_of
 from streams.core.visitor import Session
 
 _TYPES_REMEMBERED_MAX = 4096  # event types come from data; the index by type must not grow with them
 _RETURNING_MEMORY_MS = 30 * 86_400_000
+
+
+_SIGNALS = SignalOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class EngineOptions:
     attribution_window_ms: int = 24 * 3_600_000
     consent_default: bool = True
     allowed_link_hosts: frozenset[str] = frozenset()
+    signals: SignalOptions = _SIGNALS
 
 
 class DefinitionErrors(ValueError):  # noqa: N818 - it carries all of them, not one
@@ -59,6 +66,22 @@ class Outcome(Trigger):
     direct: tuple[tuple[d.Matcher, Predicate | None], ...]  # alternatives
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The templates of a suggestion, or of one variant of it."""
+
+    title: Templates
+    body: Templates
+    action_label: Templates
+    action_href: str | None
+    variant: str | None = None
+
+    def paths(self) -> set[str]:
+        """All placeholders."""
+        templates = (*self.title, *self.body, *self.action_label)
+        return {path for _, template in templates for path in template.paths}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule(Trigger):
     """A compiled rule."""
@@ -68,12 +91,20 @@ class Rule(Trigger):
     mode: d.Mode
     salt: str
     definition: d.RuleDefinition
-    title: Templates
-    body: Templates
-    action_label: Templates
+    texts: tuple[Texts, ...]  # one, or one for each variant
+    audience: tuple[tuple[Callable[[Session], Any], ValueTest], ...]
     withdraw: tuple[d.Matcher, Predicate | None] | None
     targets: tuple[str, ...]  # the outcome that it prevents or promotes
     worth: float  # the fixed cost that it may avoid: breaks ties of priority
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Awarding(Trigger):
+    """An entry of a score: when it begins to hold, the score's leaf gets its points."""
+
+    leaf: ScoreLeaf
+    entry: int
+    points: float
 
 
 class Listening(NamedTuple):
@@ -145,34 +176,40 @@ class Ruleset:
                 continue
             mask, test = mask_of(heard)
             key = listener.leaf.key
-            timed = key in self.timed and not isinstance(listener.leaf, IdleLeaf)
+            timed = key in self.timed and not listener.leaf.moving
             entry = Listening(listener.leaf, mask, test, self._triggers_of.get(key, ()), timed)
-            wanted = indexable(heard[0][0]) if len(heard) == 1 else None
-            if wanted is None:
+            wanted = [indexable(matcher) for matcher, _, _ in heard]
+            paths = {None if one is None else one[0] for one in wanted}
+            path = paths.pop() if len(paths) == 1 else None
+            if path is None:  # an event must be tested to know
                 always.append(entry)
-            else:
-                table = by_value.setdefault(wanted[0], {})
-                table[wanted[1]] = (*table.get(wanted[1], ()), entry)
+                continue
+            table = by_value.setdefault(path, {})
+            for value in dict.fromkeys(one[1] for one in wanted if one is not None):
+                table[value] = (*table.get(value, ()), entry)
         return Audience(tuple(always), tuple(by_value.items()))
 
 
 def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
     """Compile `program`. Raises DefinitionErrors with every finding."""
-    compiler = TreeCompiler(options.max_lateness_ms)
+    compiler = TreeCompiler(options.max_lateness_ms, options.session_timeout_ms, options.signals)
     outcomes = tuple(_outcome(compiler, index, outcome) for index, outcome in enumerate(program.outcomes))
     by_name = {outcome.name: outcome for outcome in outcomes}
     active = [rule for rule in program.rules if rule.mode in ("live", "shadow")]
     rules = tuple(_rule(compiler, len(outcomes) + index, rule, by_name) for index, rule in enumerate(active))
     if compiler.findings:
         raise DefinitionErrors(compiler.findings)
-    triggers: tuple[Trigger, ...] = (*outcomes, *rules)
-    triggers_of: dict[int, list[Trigger]] = {}
-    timed: dict[int, Leaf] = {}
-    for trigger in triggers:
-        for leaf in trigger.tree.leaves:
-            triggers_of.setdefault(leaf.key, []).append(trigger)
-        timed.update((leaf.key, leaf) for leaf in trigger.tree.timed)
+    awards = tuple(
+        Awarding(award.key, index - len(compiler.awards), award.tree, {}, (), award.leaf, award.entry, award.points)
+        for index, award in enumerate(compiler.awards)
+    )
+    triggers: tuple[Trigger, ...] = (*awards, *outcomes, *rules)
+    triggers_of, timed = _wiring(triggers)
     blank = Session(id="", start=0, last=0)
+    initial = {trigger for trigger in triggers if trigger.tree.holds(blank, 0, NONE, NONE)}
+    for award in awards:
+        if award in initial:
+            initial.update(triggers_of[award.leaf.key])
     text = definition_text(
         (program, replace(options, allowed_link_hosts=frozenset()), sorted(options.allowed_link_hosts))
     )
@@ -183,15 +220,32 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         rules=rules,
         outcomes=outcomes,
         timed={key: (leaf, tuple(triggers_of[key])) for key, leaf in timed.items()},
-        idle=tuple(leaf for leaf in timed.values() if isinstance(leaf, IdleLeaf)),
-        ending=tuple(leaf for leaf in timed.values() if isinstance(leaf, MissingLeaf) and leaf.span is None),
-        initial=frozenset(trigger for trigger in triggers if trigger.tree.holds(blank, 0, NONE, NONE)),
+        idle=tuple(leaf for leaf in timed.values() if leaf.moving),
+        ending=tuple(leaf for leaf in timed.values() if leaf.at_end),
+        initial=frozenset(initial),
         uses_returning="returning" in text,
         by_rule_id={rule.id: rule for rule in rules},
         by_key={trigger.key: trigger for trigger in triggers},
         _compiler=compiler,
         _triggers_of={key: tuple(found) for key, found in triggers_of.items()},
     )
+
+
+def _wiring(triggers: tuple[Trigger, ...]) -> tuple[dict[int, list[Trigger]], dict[int, Leaf]]:
+    """Whom a change of each leaf concerns, and the leaves that wait for moments."""
+    triggers_of: dict[int, list[Trigger]] = {}
+    timed: dict[int, Leaf] = {}
+    for trigger in reversed(triggers):  # awards stand first: by then it is known whom their scores concern
+        found = [trigger]
+        if isinstance(trigger, Awarding):
+            found += triggers_of.get(trigger.leaf.key, ())
+        for leaf in trigger.tree.leaves:
+            known = triggers_of.setdefault(leaf.key, [])
+            known += [one for one in found if one not in known]
+        timed.update((leaf.key, leaf) for leaf in trigger.tree.timed)
+    for found in triggers_of.values():
+        found.sort(key=lambda trigger: trigger.index)
+    return triggers_of, dict(sorted(timed.items()))
 
 
 def _version(text: str) -> str:
@@ -232,25 +286,32 @@ def _direct(when: d.Condition) -> tuple[d.Matcher, ...]:
     return ()
 
 
+def _texts(content: d.Content) -> tuple[Texts, ...]:
+    parts: tuple[d.Content | d.Variant, ...] = content.variants or (content,)
+    return tuple(
+        Texts(
+            compile_text(part.title),
+            compile_text(part.body),
+            compile_text(part.action_label),
+            part.action_href,
+            part.name if isinstance(part, d.Variant) else None,
+        )
+        for part in parts
+    )
+
+
 def _rule(compiler: TreeCompiler, index: int, rule: d.RuleDefinition, outcomes: dict[str, Outcome]) -> Rule:
-    content = rule.suggest
-    title, body, label = map(compile_text, (content.title, content.body, content.action_label))
-    paths = {path for _, template in (*title, *body, *label) for path in template.paths}
-    tree = compiler.compile(rule.when, frozenset(p.removeprefix("steps.") for p in paths if p.startswith("steps.")))
+    content, version = rule.suggest, _version(definition_text(rule))
+    texts = _texts(content)
+    paths = {path for text in texts for path in text.paths()}
+    names = frozenset(p.removeprefix("steps.") for p in paths if p.startswith("steps."))
+    # An edit that shall restart the rule gives its leaves other keys: nobody knows the old states any more.
+    scope = f"{rule.id} {version} " if rule.restart_on_edit else ""
+    tree = compiler.compile(rule.when, names, scope)
     target = rule.prevents or rule.promotes
     if target is None or target not in outcomes:
         compiler.refuse(rule.mark, f"rule `{rule.id}` names no declared outcome in `prevents` or `promotes`")
-    for path in paths:
-        head, _, rest = path.partition(".")
-        problem = session_problem(rest) if head == "session" else None
-        if head not in ("event", "session", "steps"):
-            problem = f"`{{{{ {path} }}}}`: a placeholder begins with event., session. or steps."
-        if problem is not None:
-            compiler.refuse(rule.mark, problem)
-    if (rule.limits.per_visitor or 0) > PER_VISITOR_MAX:
-        compiler.refuse(
-            rule.mark, f"`per_visitor` counts to {PER_VISITOR_MAX} at most: more would need unbounded state"
-        )
+    _check_rule(compiler, rule, paths)
     worth = outcomes[target].definition.amount.fixed or 0.0 if target in outcomes else 0.0
     event_paths = {path.removeprefix("event.") for path in paths if path.startswith("event.")}
     return Rule(
@@ -260,17 +321,37 @@ def _rule(compiler: TreeCompiler, index: int, rule: d.RuleDefinition, outcomes: 
         memories=_memories(compiler, tree, event_paths),
         sequences=_sequences(tree),
         id=rule.id,
-        version=_version(definition_text(rule)),
+        version=version,
         mode=rule.mode,
         salt=rule.salt or rule.id,
         definition=rule,
-        title=title,
-        body=body,
-        action_label=label,
+        texts=texts,
+        audience=tuple(map(session_test, rule.audience.tests)) if rule.audience else (),
         withdraw=(content.withdraw, compiler.predicate(content.withdraw)) if content.withdraw else None,
         targets=(target,) if target else (),
         worth=worth,
     )
+
+
+def _check_rule(compiler: TreeCompiler, rule: d.RuleDefinition, paths: set[str]) -> None:
+    """Refuse what no condition is to blame for. `paths`: the placeholders."""
+    for path in sorted(paths):
+        head, _, rest = path.partition(".")
+        problem = session_problem(rest) if head == "session" and rest else None
+        if head not in ("event", "session", "steps") or not rest:
+            problem = f"`{{{{ {path} }}}}`: a placeholder is event.FIELD, session.FIELD or steps.NAME.FIELD"
+        if problem is not None:
+            compiler.refuse(rule.mark, problem)
+    for test in rule.audience.tests if rule.audience else ():
+        problem = session_problem(test.field) or value_problem(test)
+        if problem is not None:
+            compiler.refuse(test.mark, problem)
+    if (rule.limits.per_visitor or 0) > PER_VISITOR_MAX:
+        compiler.refuse(
+            rule.mark, f"`per_visitor` counts to {PER_VISITOR_MAX} at most: more would need unbounded state"
+        )
+    if any(variant.weight <= 0 for variant in rule.suggest.variants):
+        compiler.refuse(rule.mark, "a variant's weight lies above 0")
 
 
 def withdrawn_by(rule: Rule, event: Event, session: Session) -> bool:

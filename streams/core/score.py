@@ -18,7 +18,7 @@ _FAR_MS = 400 * 86_400_000  # further than any session lives
 
 
 class ScoreLeaf(Leaf):
-    """Holds while the points add up to `at_least`. State: for each entry ``[points, as of when]``, or None before any."""
+    """Holds while the points add up to `at_least`. State, an entry: ``[points, as of when]``, or None before any."""
 
     __slots__ = ("at_least", "half_lives")
     windowed = True

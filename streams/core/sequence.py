@@ -13,12 +13,14 @@ one visit to the checkout is not a match twice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from streams.core.conditions import ALIKE_MAX, CHANGED, FRESH, MARKS_MAX, SAME, Leaf, values_equal
+from streams.core.conditions import ALIKE_MAX, CHANGED, FRESH, MARKS_MAX, SAME, Leaf
 from streams.core.event import MISSING, Event, field_value
-from streams.core.matcher import memorable
+from streams.core.matcher import comparable, memorable
+from streams.core.suggestion import VALUE_CHARS_MAX
 from streams.core.visitor import NEVER, Session
 
 Mark = list[Any]  # [ts, mask] or [ts, mask, values]
@@ -26,34 +28,72 @@ _HEAD = 3  # items of the state before the marks
 
 
 @dataclass(frozen=True, slots=True)
-class SameAs:
-    """Step `step`'s captured value number `own` must equal that of step `other`, number `theirs`."""
+class StepTest:
+    """A captured value of a mark, number `own`, compared with that of step `other`, number `theirs`."""
 
-    step: int
+    step: int  # the mark that is tested stands for this step (in a guard: -1, for it stands for none)
     own: int
     other: int
     theirs: int
+    passes: Callable[[Any, Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Marks of `bit` that pass the tests must not lie between the steps `before` and `upto`.
+
+    With `span`: only for so long after `before`, and the step after it must not come earlier. `ready`: the first step
+    that the guard has to know; a search goes backwards, so then it knows all of them.
+    """
+
+    bit: int
+    before: int
+    upto: int
+    span: int | None
+    tests: tuple[StepTest, ...]
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A field that marks remember: those that can be one of the steps in `mask`; to be shown, or only compared."""
+
+    path: tuple[str, ...]
+    mask: int
+    shown: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SequencePlan:
-    """What the compiler found out about a sequence. `captures` are the field paths that each mark remembers."""
+    """What the compiler found out about a sequence."""
 
-    length: int
+    length: int  # steps; one with `times: n` is n of them
     within: int | None
-    step_within: tuple[int | None, ...]
+    gaps: tuple[tuple[int, int] | None, ...]  # per step: (ms, the later step that comes in less since the one before)
     strict: bool
     lateness: int  # how late an event may come, ms
     forbids: tuple[int, ...]  # per step: the mask of marks that must not lie before it, or 0
-    same_as: tuple[SameAs, ...] = ()
-    captures: tuple[tuple[str, ...], ...] = ()
+    alike: int = ALIKE_MAX  # marks of one kind that are kept
+    tests: tuple[StepTest, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    captures: tuple[Capture, ...] = ()
     names: tuple[tuple[str, int, int], ...] = ()  # (``NAME.path`` of a placeholder, step, capture number)
+
+
+def captured(event: Event, capture: Capture, mask: int) -> Any:
+    """What a mark remembers of the event; None when it is not there, or not asked for."""
+    value = field_value(event, capture.path) if mask & capture.mask else MISSING
+    if value is MISSING:
+        return None
+    kept = memorable(value) if capture.shown else comparable(value)
+    return kept[:VALUE_CHARS_MAX] if type(kept) is str else kept
 
 
 class SequenceLeaf(Leaf):
     """The steps of `plan`, in order; holds from completion until the first step is `within` old."""
 
     __slots__ = ("_last_bit", "_steps_mask", "plan")
+    matching = windowed = True
 
     def __init__(self, key: int, plan: SequencePlan) -> None:
         super().__init__(key)
@@ -67,8 +107,7 @@ class SequenceLeaf(Leaf):
             state = session.states[self.key] = [None, 0, None]
         mark: Mark = [ts, mask]
         if self.plan.captures:
-            found = (field_value(event, path) for path in self.plan.captures)
-            mark.append([None if value is MISSING else memorable(value) for value in found])
+            mark.append([captured(event, capture, mask) for capture in self.plan.captures])
         at = len(state)
         while at > _HEAD and state[at - 1][0] > ts:
             at -= 1
@@ -81,14 +120,15 @@ class SequenceLeaf(Leaf):
         # What stands before every start is of use only while a start from before it may still come.
         while len(state) > _HEAD and not state[_HEAD][1] & 1 and last - state[_HEAD][0] > self.plan.lateness:
             del state[_HEAD]
-        if len(state) - _HEAD <= ALIKE_MAX:
+        most = self.plan.alike
+        if len(state) - _HEAD <= most:
             return
         alike = [i for i in range(_HEAD, len(state)) if state[i][1] == mask]
-        if len(alike) > ALIKE_MAX:
-            if mask & self._steps_mask:
+        if len(alike) > most:
+            if mask <= self._steps_mask:
                 del state[alike[0]]
             else:
-                # One that only forbids must not be forgotten while something from before it is remembered.
+                # One that forbids must not be forgotten while something from before it is remembered.
                 del state[_HEAD : alike[0] + 1]
         if len(state) - _HEAD > MARKS_MAX:
             del state[_HEAD]
@@ -99,7 +139,7 @@ class SequenceLeaf(Leaf):
         end = next((i for i in range(len(state) - 1, _HEAD - 1, -1) if state[i] is inserted), len(state))
         while end < len(state):
             if state[end][1] & self._last_bit:
-                chosen = self._search(state, self.plan.length - 1, end, [])
+                chosen = self._search(state, self.plan.length - 1, end, [], set())
                 if chosen is not None:
                     self._settle(state, chosen)
                     found = True
@@ -108,46 +148,70 @@ class SequenceLeaf(Leaf):
             end += 1
         return found
 
-    def _search(self, state: list[Any], step: int, position: int, later: list[int]) -> list[int] | None:
-        """Positions of a match whose steps after `step` stand at `later`, with `step` at `position`; None if none."""
+    def _search(
+        self, state: list[Any], step: int, position: int, later: list[int], failed: set[tuple[int, int, int]]
+    ) -> list[int] | None:
+        """Positions of a match whose steps after `step` stand at `later`, with `step` at `position`; None if none.
+
+        `failed`: what has been tried for this last event. Without tests between steps it need not be tried again, so
+        that the search is no longer than steps times marks squared.
+        """
         chosen = [position, *later]
-        last_ts = state[chosen[-1]][0]
         plan = self.plan
-        if plan.within is not None and last_ts - state[position][0] >= plan.within:
+        if plan.within is not None and state[chosen[-1]][0] - state[position][0] >= plan.within:
             return None
-        if not self._same(state, step, chosen):
+        if (plan.tests or plan.guards) and not self._fits(state, step, chosen):
             return None
         if step == 0:
             return chosen
-        forbidden, gap = plan.forbids[step], plan.step_within[step]
+        forbidden, gap = plan.forbids[step], plan.gaps[step]
+        # The gap to the step before is measured from the last of the times of this step.
+        latest = position if gap is None else chosen[gap[1] - step]
+        tried = (step, position, latest)
+        if tried in failed:
+            return None
         for before in range(position - 1, _HEAD - 1, -1):
             mark = state[before]
-            if gap is not None and state[position][0] - mark[0] >= gap:
-                return None
+            if gap is not None and state[latest][0] - mark[0] >= gap[0]:
+                break
             if mark[1] & (1 << (step - 1)):
-                match = self._search(state, step - 1, before, chosen)
+                match = self._search(state, step - 1, before, chosen, failed)
                 if match is not None:
                     return match
             if plan.strict or mark[1] & forbidden:
-                return None
+                break
+        if not plan.tests and not plan.guards:
+            failed.add(tried)
         return None
 
-    def _same(self, state: list[Any], step: int, chosen: list[int]) -> bool:
-        """The `same_as` tests whose two steps are now both chosen; `chosen[0]` is `step`."""
-        for test in self.plan.same_as:
+    def _fits(self, state: list[Any], step: int, chosen: list[int]) -> bool:
+        """The tests and guards whose steps are now all chosen; `chosen[0]` is `step`."""
+        for test in self.plan.tests:
             if test.other == step:
                 own = state[chosen[test.step - step]][2][test.own]
-                if not values_equal(own, state[chosen[0]][2][test.theirs]):
+                if not test.passes(own, state[chosen[0]][2][test.theirs]):
                     return False
+        return all(guard.ready != step or self._keeps(state, guard, [-1] * step + chosen) for guard in self.plan.guards)
+
+    @staticmethod
+    def _keeps(state: list[Any], guard: Guard, chosen: list[int]) -> bool:
+        """Whether nothing that the guard forbids lies between its steps; `chosen` by step."""
+        before, upto = chosen[guard.before], chosen[guard.upto]
+        until = NEVER if guard.span is None else state[before][0] + guard.span
+        if guard.span is not None and state[chosen[guard.before + 1]][0] < until:
+            return False
+        for mark in state[before + 1 : upto]:
+            if mark[0] >= until:
+                break
+            if mark[1] & guard.bit and all(
+                test.passes(mark[2][test.own], state[chosen[test.other]][2][test.theirs]) for test in guard.tests
+            ):
+                return False
         return True
 
     def _settle(self, state: list[Any], chosen: list[int]) -> None:
         """Note the match; take what it used, and what came before that for the same step, out of the marks."""
-        start = state[chosen[0]][0]
-        # A late event may complete a match that is older than the one that holds.
-        state[0], state[1] = start if state[0] is None else max(state[0], start), state[1] + 1
-        if self.plan.names:
-            state[2] = [state[chosen[step]][2][capture] for _, step, capture in self.plan.names]
+        self._note(state, chosen)
         final, left, begun = chosen[-1], [], False
         for position in range(_HEAD, final + 1):
             mark = state[position]
@@ -160,6 +224,18 @@ class SequenceLeaf(Leaf):
             if begun:  # one that only forbids still does so between what is left
                 left.append(mark)
         state[_HEAD : final + 1] = left
+
+    def _note(self, state: list[Any], chosen: list[int]) -> None:
+        """The steps at `chosen` are a match."""
+        start = state[chosen[0]][0]
+        # A late event may complete a match that is older than the one that holds.
+        state[0], state[1] = start if state[0] is None else max(state[0], start), state[1] + 1
+        state[2] = self._shown(state, chosen)
+
+    def _shown(self, state: list[Any], chosen: list[int]) -> list[Any] | None:
+        """What the placeholders stand for in this match."""
+        names = self.plan.names
+        return [state[chosen[step]][2][capture] for _, step, capture in names] if names else None
 
     def holds(self, session: Session, at: int) -> bool:
         state = session.states.get(self.key)
@@ -184,14 +260,16 @@ class SequenceLeaf(Leaf):
 
     def named_value(self, session: Session, name: str) -> Any:
         """The value that ``steps.NAME.path`` had in the last match, or MISSING."""
-        state = session.states.get(self.key)
-        if state is None or state[2] is None:
-            return MISSING
-        for index, (known, _, _) in enumerate(self.plan.names):
+        values = self.match_values(session)
+        for index, (known, _, _) in enumerate(self.plan.names if values else ()):
             if known == name:
-                found = state[2][index]
-                return MISSING if found is None else found
+                return MISSING if values[index] is None else values[index]
         return MISSING
+
+    def match_values(self, session: Session) -> Any:
+        """The values of all names in the last match, or None."""
+        state = session.states.get(self.key)
+        return None if state is None else state[2]
 
     def value(self, session: Session, at: int) -> Any:
         """How many of the steps the marks can make, in order."""

@@ -7,7 +7,7 @@
 | error_click | a `click`, and a `js_error` right after it |
 | u_turn | `page_view` of A, then of B, then of A again |
 | form_abandon | `form_focus` or `form_input`, and no `form_submit` before another page or the session's end |
-| search_refine | `search` with one `props.query` after another, and no `product_view`, `result_click`, click on a result |
+| search_refine | `search` with one `props.query` after another, and no `product_view` or click on a result |
 | thrash | a `thrash` event (the client saw the pointer or the page jerk to and fro), or `page_view`s in a rush |
 
 A detector keeps marks in the order of event time, a bounded number of them; what a signal has used is spent.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from streams.core.aggregates import value_hash
@@ -57,7 +58,7 @@ class Detector:
     at_end = False
 
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
-        """Take in an event; whether it completes the signal. `last`: the session's latest time, the event's included."""
+        """Take in an event; whether it completes the signal. `last`: the session's latest time, this one's included."""
         raise NotImplementedError
 
     def due(self, marks: Marks) -> int:
@@ -202,7 +203,11 @@ class _FormAbandon(Detector):
     """Marks: ``[the latest submit, [since when, form or 0, page or 0], ...]``."""
 
     INPUT, SUBMIT, PAGE = 1, 2, 4
-    matchers = ((_types("form_focus", "form_input"), INPUT), (_types("form_submit"), SUBMIT), (_types("page_view"), PAGE))
+    matchers = (
+        (_types("form_focus", "form_input"), INPUT),
+        (_types("form_submit"), SUBMIT),
+        (_types("page_view"), PAGE),
+    )
     at_end = True
 
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
@@ -252,7 +257,7 @@ class _SearchRefine(Detector):
         for start in range(len(marks) - self.least, -1, -1):
             window = marks[start : start + self.least]
             queries = [query for _, query in window]
-            different = all(one != other for one, other in zip(queries, queries[1:], strict=False))
+            different = all(one != other for one, other in pairwise(queries))
             if 0 not in queries and different and window[-1][0] - window[0][0] < self.span:
                 del marks[: start + self.least - 1]  # the last search may be refined again
                 return True

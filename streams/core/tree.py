@@ -10,34 +10,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from streams.core import definition as d
-from streams.core.conditions import (
-    COUNT_MAX,
-    CountLeaf,
-    EventLeaf,
-    IdleLeaf,
-    Leaf,
-    MemoryLeaf,
-    MissingLeaf,
-    SessionLeaf,
-)
-from streams.core.event import MISSING, Event
+from streams.core.conditions import CountLeaf, Leaf, MemoryLeaf
+from streams.core.event import Event
+from streams.core.leaves import Bench, anchors, make_leaf, rises
 from streams.core.matcher import (
     Predicate,
-    ValueTest,
     compile_predicate,
     listens_to,
     split_path,
+    step_value,
     value_problem,
-    value_test,
 )
-from streams.core.sequence import SameAs, SequenceLeaf, SequencePlan
+from streams.core.score import ENTRIES_MAX, POINTS_MAX, ScoreLeaf
+from streams.core.signals import SignalOptions
 from streams.core.visitor import Session
-
-STEPS_MAX = 8  # in one sequence; the search for a match is exponential in it at worst
-EVERY_TYPE = ("*",)
 
 Keys = set[int] | frozenset[int]
 NONE: frozenset[int] = frozenset()
@@ -82,16 +71,27 @@ def definition_text(value: object) -> str:
     return repr(value)
 
 
-# Conditions that complete matches: each new one is a new edge.
-_MATCHING = (SequenceLeaf, MissingLeaf, IdleLeaf)
+@dataclass(frozen=True, slots=True, eq=False)
+class Award:
+    """Entry number `entry` of a score: when `tree` begins to hold, its leaf gets the points."""
+
+    key: int
+    leaf: ScoreLeaf
+    entry: int
+    points: float
+    tree: Tree
 
 
 class TreeCompiler:
     """Compiles conditions into shared leaves; collects findings instead of stopping at the first."""
 
-    def __init__(self, lateness_ms: int) -> None:
+    def __init__(
+        self, lateness_ms: int, session_timeout_ms: int = 30 * 60_000, signals: SignalOptions | None = None
+    ) -> None:
         """`lateness_ms`: how late an event may come and still count for conditions."""
-        self._lateness = lateness_ms
+        self._bench = Bench(lateness_ms, session_timeout_ms, signals or SignalOptions(), self.refuse)
+        self.awards: list[Award] = []
+        self._scope = ""
         self.leaves: dict[str, Leaf] = {}
         self.listeners: dict[int, Listener] = {}
         self.findings: list[Finding] = []
@@ -112,36 +112,38 @@ class TreeCompiler:
         """Note something wrong."""
         self.findings.append(Finding(mark, message))
 
-    def compile(self, condition: d.Condition, names: frozenset[str] = frozenset()) -> Tree:
-        """The tree of `condition`; `names` are the ``steps.NAME.path`` placeholders that will be asked for."""
+    def compile(self, condition: d.Condition, names: frozenset[str] = frozenset(), scope: str = "") -> Tree:
+        """The tree of `condition`; `names` are the ``steps.NAME.path`` placeholders that will be asked for.
+
+        `scope`: part of the keys of its leaves, so that it shares them, and their state, with no other scope.
+        """
+        before = self._scope, self._negated
         leaves: dict[int, Leaf] = {}
-        self._negated = {node for node, positive in _walk(condition, True) if not positive}
+        self._scope, self._negated = scope, {node for node, positive in _walk(condition, True) if not positive}
         holds = self._node(condition, leaves, names)
+        self._scope, self._negated = before
         every = tuple(leaves.values())
-        rises = any(_rises(node, positive) for node, positive in _walk(condition, True))
-        for node, _ in _walk(condition, True):
-            for test in node.tests if isinstance(node, d.SessionTests) else ():
-                problem = session_problem(test.field) or value_problem(test)
-                if problem is not None:
-                    self.refuse(test.mark, problem)
-        always_timed = (MissingLeaf, IdleLeaf)
-        windowed = (CountLeaf, SequenceLeaf)
+        rising = any(rises(node, positive) for node, positive in _walk(condition, True))
         return Tree(
             holds=holds,
             leaves=every,
-            timed=tuple(
-                leaf for leaf in every if isinstance(leaf, always_timed) or (rises and isinstance(leaf, windowed))
-            ),
-            pulses=frozenset(leaf.key for leaf in every if leaf.pulse or isinstance(leaf, _MATCHING)),
+            timed=tuple(leaf for leaf in every if leaf.clocked or leaf.at_end or (rising and leaf.windowed)),
+            pulses=frozenset(leaf.key for leaf in every if leaf.pulse or leaf.matching or _completes_late(leaf)),
             momentary=any(leaf.pulse for leaf in every),
-            anchors=tuple(
-                dict.fromkeys(m for node, positive in _walk(condition, True) if positive for m in _anchors(node))
-            ),
+            anchors=tuple(dict.fromkeys(self._anchors(condition))),
         )
+
+    def _anchors(self, condition: d.Condition) -> Iterator[d.Matcher]:
+        for node, positive in _walk(condition, True):
+            if positive:
+                yield from anchors(node, self._bench.signals)
+            if isinstance(node, d.Score):
+                for entry in node.entries:
+                    yield from self._anchors(entry.when)
 
     def memory(self, matcher: d.Matcher, path: str) -> MemoryLeaf:
         """The leaf that remembers the last value of `path` in the events of `matcher`."""
-        alone = tuple(test for test in matcher.where if test.operator is not d.Operator.SAME_AS)
+        alone = tuple(test for test in matcher.where if step_value(test) is None)
         matcher = d.Matcher(matcher.types, alone)
         text = f"memory {definition_text(matcher)} {path}"
         leaf = self._memories.get(text)
@@ -155,21 +157,21 @@ class TreeCompiler:
         return self.memory(d.Matcher(matcher.types), test.field).key
 
     def predicate(self, matcher: d.Matcher, of_step: bool = False) -> Predicate | None:
-        """The compiled `where` of a matcher. `of_step`: it is a step of a sequence, which alone can use `same_as`."""
+        """The compiled `where` of a matcher. `of_step`: of a sequence, which alone can compare with its steps."""
         for test in matcher.where:
-            if test.operator is d.Operator.SAME_AS:
-                problem = None if of_step else "`same_as` compares with an earlier step: it stands in a sequence's step"
-            else:
-                problem = value_problem(test)
+            problem = None if test.operator is d.Operator.SAME_AS else value_problem(test)
+            if step_value(test) is not None and not of_step:
+                problem = f"`{test.operator}` compares with an earlier step: it stands in a sequence's step"
             if problem is not None:
                 self.refuse(test.mark, problem)
                 return None
         return compile_predicate(matcher, self._changed_memory_key)
 
-    def _register(self, text: str, leaf: Leaf, matchers: tuple[tuple[d.Matcher, int], ...], steps: int = 0) -> None:
-        """`steps`: how many of the matchers, the first ones, are steps of a sequence."""
+    def _register(
+        self, text: str, leaf: Leaf, matchers: tuple[tuple[d.Matcher, int], ...], of_steps: bool = False
+    ) -> None:
         self.leaves[text] = leaf
-        compiled = tuple((m, self.predicate(m, index < steps), mask) for index, (m, mask) in enumerate(matchers))
+        compiled = tuple((matcher, self.predicate(matcher, of_steps), mask) for matcher, mask in matchers)
         self.listeners[leaf.key] = Listener(leaf, compiled)
 
     def _node(self, condition: d.Condition, leaves: dict[int, Leaf], names: frozenset[str]) -> Holds:
@@ -193,104 +195,48 @@ class TreeCompiler:
         key, leaf_holds = leaf.key, leaf.holds
         if leaf.pulse:
             return lambda session, at, hits, muted: key in hits and key not in muted
-        if isinstance(leaf, _MATCHING):
+        if leaf.matching:
             return lambda session, at, hits, muted: key not in muted and leaf_holds(session, at)
+        if _completes_late(leaf):
+            return lambda session, at, hits, muted: leaf_holds(session, at) or (key in hits and key not in muted)
         return lambda session, at, hits, muted: leaf_holds(session, at)
 
     def _leaf(self, condition: d.Condition, names: frozenset[str]) -> Leaf:
-        text = definition_text(condition)
+        text, negated = definition_text(condition), False
         if isinstance(condition, d.Sequence):
             text += "".join(sorted(name for name in names if name.split(".")[0] in {s.name for s in condition.steps}))
         elif isinstance(condition, d.Idle) and condition in self._negated:
-            text = f"negated {text}"
+            text, negated = f"negated {text}", True
+        text = self._scope + text
         known = self.leaves.get(text)
         if known is not None:
             return known
         key = self.key(text)
-        match condition:
-            case d.EventAtHand(matcher):
-                leaf: Leaf = EventLeaf(key)
-                matchers: tuple[tuple[d.Matcher, int], ...] = ((matcher, 1),)
-            case d.Count(matcher, at_least, at_most, within):
-                if max(at_least or 0, at_most or 0) > COUNT_MAX:
-                    self.refuse(
-                        condition.mark, f"counts beyond {COUNT_MAX} would need a state beyond its bound; count less"
-                    )
-                leaf, matchers = CountLeaf(key, at_least, at_most, within), ((matcher, 1),)
-            case d.Sequence():
-                leaf, matchers = self._sequence(key, condition, names)
-            case d.Missing(matcher, after, span):
-                leaf = MissingLeaf(key, span, self._lateness)
-                matchers = ((matcher, MissingLeaf.VIOLATION), (after, MissingLeaf.ANCHOR))
-            case d.Idle(span, after):
-                leaf, matchers = IdleLeaf(key, span, after is not None), (((after, IdleLeaf.AFTER),) if after else ())
-                if condition in self._negated:
-                    matchers = (*matchers, (d.Matcher(EVERY_TYPE), IdleLeaf.ANY))
-            case d.SessionTests(tests):
-                leaf, matchers = SessionLeaf(key, tuple(map(_session_test, tests))), ((d.Matcher(EVERY_TYPE), 1),)
-            case _:
-                raise TypeError(f"not a leaf: {condition!r}")
-        self._register(text, leaf, matchers, len(condition.steps) if isinstance(condition, d.Sequence) else 0)
+        if isinstance(condition, d.Score):
+            return self._score(key, text, condition)
+        leaf, matchers = make_leaf(key, condition, self._bench, names, negated)
+        self._register(text, leaf, matchers, of_steps=isinstance(condition, d.Sequence))
         return leaf
 
-    def _sequence(
-        self, key: int, condition: d.Sequence, names: frozenset[str]
-    ) -> tuple[SequenceLeaf, tuple[tuple[d.Matcher, int], ...]]:
-        steps = condition.steps
-        if not 2 <= len(steps) <= STEPS_MAX:
-            self.refuse(condition.mark, f"a sequence has 2 to {STEPS_MAX} steps, not {len(steps)}")
-        matchers = [(step.matcher, 1 << index) for index, step in enumerate(steps)]
-        forbids: list[int] = []
-        bit = len(steps)
-        for step in steps:
-            mask = 0
-            for forbidden in step.forbid:
-                matchers.append((forbidden, 1 << bit))
-                mask |= 1 << bit
-                bit += 1
-            forbids.append(mask)
-        strict = condition.contiguity == "strict"
-        if strict:
-            matchers.append((d.Matcher(EVERY_TYPE), 1 << bit))  # every event is a mark: any in between ends a match
-        captures: dict[str, int] = {}
-        plan = SequencePlan(
-            length=len(steps),
-            within=condition.within_ms,
-            step_within=tuple(step.within_ms for step in steps),
-            strict=strict,
-            lateness=self._lateness,
-            forbids=tuple(forbids),
-            same_as=tuple(self._same_as(steps, captures)),
-            names=tuple(_names(steps, names, captures)),
-            captures=tuple(map(split_path, captures)),
-        )
-        return SequenceLeaf(key, plan), tuple(matchers)
-
-    def _same_as(self, steps: tuple[d.Step, ...], captures: dict[str, int]) -> Iterator[SameAs]:
-        named = {step.name: index for index, step in enumerate(steps) if step.name}
-        for index, step in enumerate(steps):
-            for test in step.matcher.where:
-                if test.operator is not d.Operator.SAME_AS:
-                    continue
-                name, _, path = str(test.value).partition(".")
-                other = named.get(name)
-                if other is None or other >= index:
-                    self.refuse(
-                        test.mark, f"`same_as: {test.value}`: there is no earlier step named `{name}` in this sequence"
-                    )
-                    continue
-                own = captures.setdefault(test.field, len(captures))
-                yield SameAs(index, own, other, captures.setdefault(path, len(captures)))
+    def _score(self, key: int, text: str, condition: d.Score) -> Leaf:
+        leaf = ScoreLeaf(key, condition.at_least, tuple(entry.half_life_ms for entry in condition.entries))
+        self.leaves[text] = leaf
+        if not 1 <= len(condition.entries) <= ENTRIES_MAX:
+            self.refuse(condition.mark, f"a score has 1 to {ENTRIES_MAX} entries, not {len(condition.entries)}")
+        for number, entry in enumerate(condition.entries):
+            if not 0 < entry.points <= POINTS_MAX:
+                self.refuse(entry.mark, f"an entry's points lie above 0 and up to {POINTS_MAX}, not {entry.points}")
+            if any(isinstance(node, d.Score) for node, _ in _walk(entry.when, True)):
+                self.refuse(entry.mark, "a score's entry cannot have a score in it")
+                continue
+            tree = self.compile(entry.when, scope=self._scope)
+            self.awards.append(Award(self.key(f"award {number} of {text}"), leaf, number, entry.points, tree))
+        return leaf
 
 
-def _names(
-    steps: tuple[d.Step, ...], names: frozenset[str], captures: dict[str, int]
-) -> Iterator[tuple[str, int, int]]:
-    for index, step in enumerate(steps):
-        for name in sorted(names):
-            head, _, path = name.partition(".")
-            if head == step.name:
-                yield name, index, captures.setdefault(path, len(captures))
+def _completes_late(leaf: Leaf) -> bool:
+    """Whether a late event can complete a window of it that is over by now."""
+    return isinstance(leaf, CountLeaf) and leaf.within is not None and leaf.at_most is None and leaf.at_least > 1
 
 
 def _walk(condition: d.Condition, positive: bool) -> Iterator[tuple[d.Condition, bool]]:
@@ -302,71 +248,6 @@ def _walk(condition: d.Condition, positive: bool) -> Iterator[tuple[d.Condition,
             yield from _walk(part, not positive)
         case _:
             yield condition, positive
-
-
-def _rises(condition: d.Condition, positive: bool) -> bool:
-    """Whether this leaf can begin to count in its tree's favour by time alone, other than by a match of its own."""
-    match condition:
-        case d.Count(_, at_least, at_most, within):
-            return within is not None and (bool(at_least) if not positive else at_most is not None)
-        case d.Sequence():
-            return condition.within_ms is not None and not positive
-    return False
-
-
-def _anchors(condition: d.Condition) -> tuple[d.Matcher, ...]:
-    match condition:
-        case d.EventAtHand(matcher):
-            return (matcher,)
-        case d.Count(matcher, at_least):
-            return (matcher,) if at_least else ()
-        case d.Sequence(steps):
-            return tuple(step.matcher for step in steps)
-        case d.Missing(_, after):
-            return (after,)
-        case d.Idle(_, after):
-            return (after,) if after else ()
-    return ()
-
-
-def session_problem(field: str) -> str | None:
-    """Why there is no such session field, as a sentence; None when there is."""
-    if field in d.SessionField.__members__.values() or (field.startswith("campaign.") and field != "campaign."):
-        return None
-    return f"a session has no `{field}`; it has {', '.join(d.SessionField)} and campaign.NAME"
-
-
-def _campaign(name: str) -> Callable[[Session], Any]:
-
-    return lambda session: session.campaign.get(name, MISSING)
-
-
-def session_reader(field: str) -> Callable[[Session], Any]:
-    """How to read a session field: one of SessionField, or ``campaign.NAME``. Absent ones read as MISSING."""
-    if field.startswith("campaign."):
-        return _campaign(field.removeprefix("campaign."))
-    return _SESSION_FIELDS[d.SessionField(field)]
-
-
-def _or_missing(name: str) -> Callable[[Session], Any]:
-
-    def read(session: Session) -> Any:
-        value = getattr(session, name)
-        return MISSING if value is None else value
-
-    return read
-
-
-_SESSION_FIELDS: dict[d.SessionField, Callable[[Session], Any]] = {
-    d.SessionField.DURATION: lambda session: session.last - session.start,
-    **{field: _or_missing(field.value) for field in d.SessionField if field is not d.SessionField.DURATION},
-}
-
-
-def _session_test(test: d.FieldTest) -> tuple[Callable[[Session], Any], ValueTest]:
-    if session_problem(test.field) or value_problem(test):  # refused with its line by whoever compiles the tree
-        return lambda session: MISSING, lambda found: False
-    return session_reader(test.field), value_test(test)
 
 
 def mask_of(

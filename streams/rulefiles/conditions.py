@@ -1,6 +1,6 @@
 """One node of a rule's ``when`` tree: a form for each condition, found by its head word.
 
-Adding a condition is adding a `Form` to FORMS (its first key is the head word) and taking the word out of PLANNED.
+Adding a condition is adding a `Form` to FORMS (its first key is the head word).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from streams.core.aggregates import DISTINCT_MAX
 from streams.core.conditions import COUNT_MAX
 from streams.core.definition import (
     All,
@@ -28,24 +29,21 @@ from streams.rulefiles.forms import Fields, Form, Key, Kind, ListOf, Reader, Sch
 from streams.rulefiles.matchers import (
     EVENT_KEY,
     WHERE_KEY,
+    FieldPath,
     MatcherKind,
     build_matcher,
     refuse_same_as,
 )
+from streams.rulefiles.measures import AGGREGATES, RATIO, SIGNAL, WITHIN, score_form
 from streams.rulefiles.sequences import SEQUENCE
 from streams.rulefiles.values import Duration, Whole
 from streams.rulefiles.yaml_tree import ListNode, MapNode, Node
 
 PARTS_MAX = 50  # of one all/any: more is a program, not a rule
 
-# Words of the language that later versions build. Never silently ignored.
-PLANNED = ("score", "ratio", "sum", "average", "min", "max", "last", "first", "signal")
-
 # What people write who know other languages.
 HINTS = {"and": "all", "or": "any", "none": "never", "then": "sequence", "steps": "sequence", "absent": "missing",
          "events": "event", "matches": "event", "type": "event", "at_least": "count", "inactive": "idle"}  # fmt: skip
-
-WITHIN = "only events of the last so-long count; exactly so long ago is outside"
 
 
 class ConditionKind(Kind):
@@ -62,9 +60,6 @@ class ConditionKind(Kind):
             return self.wrong(node, reader)
         words = [name.text for name, _ in node.items]
         heads = [word for word in words if word in FORMS]
-        for name, _ in node.items:
-            if name.text in PLANNED:
-                return reader.fault(name, f"`{name.text}` is not supported by this version")
         if len(heads) == 1:
             return FORMS[heads[0]].read(node, reader)
         if heads:
@@ -123,7 +118,10 @@ def _count(fields: Fields) -> Any:
         return fields.fault("at_most", f"no number is at least {low} and at most {high}")
     if low == 0 and high is None:
         return fields.fault("at_least", "`at_least: 0` holds always")
-    return Count(matcher, low or None, high, fields.get("within"), fields.mark)
+    distinct = fields.get("distinct")
+    if distinct is not None and max(low or 0, high or 0) > DISTINCT_MAX:
+        return fields.fault("distinct", f"tells {DISTINCT_MAX} values apart at most: count less")
+    return Count(matcher, low or None, high, fields.get("within"), distinct, fields.mark)
 
 
 def _seen(fields: Fields) -> Any:
@@ -225,10 +223,10 @@ _ALL_FORMS = (
             Key("at_least", _N, "this many or more", example="at_least: 2"),
             Key("at_most", _N, "this many or fewer", example="at_most: 3"),
             Key("exactly", _N, "this many", example="exactly: 1"),
+            Key("distinct", FieldPath(), "count different values of this field", example="distinct: query"),
             _WITHIN,
         ),
         _count,
-        planned=("distinct",),
         constraints={"anyOf": [{"required": [word]} for word in ("at_least", "at_most", "exactly")]},
     ),
     Form(
@@ -289,6 +287,10 @@ _ALL_FORMS = (
         ),
         _session,
     ),
+    *AGGREGATES,
+    RATIO,
+    score_form(CONDITION),
+    SIGNAL,
 )
 FORMS: dict[str, Form] = {form.name: form for form in _ALL_FORMS}
 

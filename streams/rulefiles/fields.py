@@ -9,7 +9,8 @@ from typing import Any
 
 import re2
 
-from streams.core.definition import FieldTest, Operator, SessionField
+from streams.core.definition import FieldTest, Operator, SessionField, StepValue
+from streams.core.matcher import STEP_OPERATORS
 from streams.rulefiles.findings import BROKEN, quoted, suggest
 from streams.rulefiles.forms import Kind, ListOf, Reader, Schema, shown
 from streams.rulefiles.values import DURATION_PATTERN, Flag, Number, parse_duration
@@ -130,6 +131,29 @@ class StepField(Kind):
         return {"type": "string", "pattern": "^[A-Za-z0-9_-]+\\..+$"}
 
 
+class OrStep(Kind):
+    """A value, or ``{step: STEP.FIELD}``: that of an earlier step of the same sequence."""
+
+    _field = StepField()
+
+    def __init__(self, plain: Kind) -> None:
+        self.plain = plain
+        self.name = plain.name
+        self.expects = plain.expects
+
+    def parse(self, node: Node, reader: Reader) -> Any:
+        """What the plain kind reads, or a StepValue."""
+        if not isinstance(node, MapNode) or [name.text for name, _ in node.items] != ["step"]:
+            return self.plain.read(node, reader)
+        found = self._field.read(node.items[0][1], reader)
+        return BROKEN if found is BROKEN else StepValue(*found.split(".", 1))
+
+    def schema(self) -> Schema:
+        """Either."""
+        step = {"type": "object", "properties": {"step": self._field.schema()}, "required": ["step"]}
+        return {"anyOf": [self.plain.schema(), step | {"additionalProperties": False}]}
+
+
 class SessionNumber(Number):
     """A number, or for ``duration`` a duration."""
 
@@ -226,6 +250,9 @@ OPERATOR_HINTS: Mapping[str, Operator] = {
     "includes": Operator.CONTAINS, "like": Operator.GLOB, "regex": Operator.MATCHES, "regexp": Operator.MATCHES,
     "match": Operator.MATCHES, "present": Operator.EXISTS, "begins_with": Operator.STARTS_WITH,
 }  # fmt: skip
+_WITH_STEPS: Mapping[Operator, Kind] = {
+    operator: OrStep(BY_WORD[operator.value].kind) for operator in Operator if operator in STEP_OPERATORS
+}
 _DURATION = SessionNumber()
 _SESSION_NUMBERS: Mapping[Operator, Kind] = {
     **dict.fromkeys((Operator.EQ, Operator.NE, Operator.GT, Operator.GTE, Operator.LT, Operator.LTE), _DURATION),
@@ -306,7 +333,7 @@ class Where(Kind):
                 hint = f"; did you mean `{near}`?" if near else suggest(word.text, known)
                 reader.fault(word, f"unknown operator {quoted(word.text)}{hint}")
                 continue
-            kind = row.kind
+            kind = row.kind if self.session else _WITH_STEPS.get(row.operator, row.kind)
             if self.session and path == SessionField.DURATION:
                 kind = _SESSION_NUMBERS.get(row.operator, kind)
             read = kind.read(value, reader)
@@ -321,8 +348,9 @@ class Where(Kind):
         """Refuse tests on one field that no value can pass together."""
         whole = True
         for path in {test.field for test in tests}:
-            lows = [t for t in tests if t.field == path and t.operator in (Operator.GT, Operator.GTE)]
-            highs = [t for t in tests if t.field == path and t.operator in (Operator.LT, Operator.LTE)]
+            here = [t for t in tests if t.field == path and not isinstance(t.value, StepValue)]
+            lows = [t for t in here if t.operator in (Operator.GT, Operator.GTE)]
+            highs = [t for t in here if t.operator in (Operator.LT, Operator.LTE)]
             for low in lows:
                 for high in highs:
                     touching = low.operator is Operator.GTE and high.operator is Operator.LTE
@@ -340,7 +368,8 @@ class Where(Kind):
 def field_test_schema(*, session: bool = False) -> Schema:
     """The JSON Schema of one TEST on a field of an event, or of the session."""
     rows = [row for row in OPERATORS if not (session and row.operator in _NOT_FOR_SESSIONS)]
-    kinds = {row.operator: _SESSION_NUMBERS.get(row.operator, row.kind) if session else row.kind for row in rows}
+    special = _SESSION_NUMBERS if session else _WITH_STEPS
+    kinds = {row.operator: special.get(row.operator, row.kind) for row in rows}
     operators = {row.operator.value: kinds[row.operator].schema() | {"description": row.doc} for row in rows}
     return {
         "anyOf": [

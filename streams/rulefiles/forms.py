@@ -229,7 +229,8 @@ class ListOf(Kind):
             got = len(node.items)
             if not got or self.at_least == self.at_most:
                 return reader.fault(node, f"expected {self.expects}, got {got or 'an empty list'}")
-            return reader.fault(node, f"expected {self.expects}, {self.at_most} at most, got {got}")
+            bound = f"{self.at_least} at least" if got < self.at_least else f"{self.at_most} at most"
+            return reader.fault(node, f"expected {self.expects}, {bound}, got {got}")
         values = tuple([self.item.read(item, reader) for item in node.items])
         return BROKEN if any(value is BROKEN for value in values) else values
 

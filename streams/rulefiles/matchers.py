@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from streams.core.definition import Mark, Matcher, Operator
-from streams.rulefiles.fields import Where
+from streams.core.matcher import step_value
+from streams.rulefiles.fields import FIELD_EXPECTED, Where, full_field
 from streams.rulefiles.findings import BROKEN, quoted, suggest
 from streams.rulefiles.forms import Fields, Form, FormKind, Key, Kind, ListOf, Reader, Schema
 from streams.rulefiles.values import Word
@@ -68,28 +69,22 @@ class MatcherKind(FormKind):
         return super().parse(node, reader)
 
 
-def refuse_same_as(matchers: tuple[Matcher, ...], reader: Reader, planned: str = "") -> bool:
-    """Report every `same_as` in matchers that are no steps of a sequence. True when there was none.
-
-    `planned`: what is not supported by this version here, where it would make sense.
-    """
-    found = [test.mark for m in matchers for test in m.where if test.operator is Operator.SAME_AS]
-    for mark in found:
-        reader.fault(
-            mark,
-            f"{planned} is not supported by this version"
-            if planned
-            else "`same_as` compares with an earlier step, and this is no step of a sequence",
-        )
+def refuse_same_as(matchers: tuple[Matcher, ...], reader: Reader) -> bool:
+    """Report every comparison with a step in matchers that are no part of a sequence. True when there was none."""
+    found = [test for matcher in matchers for test in matcher.where if step_value(test) is not None]
+    for test in found:
+        word = "same_as" if test.operator is Operator.SAME_AS else "step"
+        reader.fault(test.mark, f"`{word}` compares with an earlier step, and this is no step of a sequence")
     return not found
 
 
 def check_same_as(matcher: Matcher, earlier: tuple[str, ...], reader: Reader) -> bool:
-    """Report `same_as` tests that name no earlier step. True when all is well."""
+    """Report comparisons that name no earlier step. True when all is well."""
     whole = True
     for test in matcher.where:
-        if test.operator is Operator.SAME_AS:
-            whole = _names_earlier(str(test.value).partition(".")[0], earlier, test.mark, reader) and whole
+        value = step_value(test)
+        if value is not None:
+            whole = _names_earlier(value.step, earlier, test.mark, reader) and whole
     return whole
 
 
@@ -99,3 +94,19 @@ def _names_earlier(step: str, earlier: tuple[str, ...], mark: Mark, reader: Read
     hint = suggest(step, earlier) if earlier else "; name one with `as: NAME`"
     reader.fault(mark, f"no earlier step of this sequence is named {quoted(step)}{hint}")
     return False
+
+
+class FieldPath(Kind):
+    """A field of an event, written out."""
+
+    name = "field"
+    expects = FIELD_EXPECTED
+
+    def parse(self, node: Node, reader: Reader) -> Any:
+        """The full path."""
+        path = full_field(node.text) if isinstance(node, ScalarNode) else None
+        return path or self.wrong(node, reader)
+
+    def schema(self) -> Schema:
+        """A string."""
+        return {"type": "string", "examples": ["total", "props.total"]}

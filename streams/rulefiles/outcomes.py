@@ -8,9 +8,9 @@ from typing import Any
 
 from streams.core.definition import Amount, Mark, OutcomeDefinition
 from streams.rulefiles.conditions import CONDITION
-from streams.rulefiles.fields import FIELD_EXPECTED, full_field
 from streams.rulefiles.findings import BROKEN
 from streams.rulefiles.forms import Either, Fields, Form, FormKind, Key, Kind, Reader, Schema
+from streams.rulefiles.matchers import FieldPath
 from streams.rulefiles.values import Choice, Line, Number, Share, Word
 from streams.rulefiles.yaml_tree import MapNode, Node, ScalarNode
 
@@ -20,22 +20,6 @@ SALT = Word("text", "[!-~]{1,64}", "1 to 64 characters without spaces")
 
 
 # --- money -----------------------------------------------------------------------------------------------------
-
-
-class FieldPath(Kind):
-    """A field of an event, written out."""
-
-    name = "field"
-    expects = FIELD_EXPECTED
-
-    def parse(self, node: Node, reader: Reader) -> Any:
-        """The full path."""
-        path = full_field(node.text) if isinstance(node, ScalarNode) else None
-        return path or self.wrong(node, reader)
-
-    def schema(self) -> Schema:
-        """A string."""
-        return {"type": "string", "examples": ["total", "props.total"]}
 
 
 def _amount(fields: Fields) -> Amount:

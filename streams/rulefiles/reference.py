@@ -11,7 +11,7 @@ from pathlib import Path
 
 from streams.core.definition import SessionField
 from streams.core.effects import Suppression
-from streams.rulefiles.conditions import FORMS, PLANNED
+from streams.rulefiles.conditions import FORMS
 from streams.rulefiles.fields import OPERATORS
 from streams.rulefiles.forms import Form, Key, Kind, walk
 from streams.rulefiles.outcomes import OUTCOMES_FILE
@@ -36,6 +36,7 @@ SESSION_FIELD_DOCS = {
 REASON_DOCS = {
     Suppression.NO_CONSENT: "the visitor has not consented",
     Suppression.OFF_SCHEDULE: "outside the rule's hours",
+    Suppression.NOT_IN_AUDIENCE: "the visitor or the session is not in the rule's `audience`",
     Suppression.LIMIT_SESSION: "`per_session` is reached",
     Suppression.LIMIT_VISITOR: "`per_visitor` is reached",
     Suppression.COOLDOWN: "`cooldown` is not over",
@@ -58,15 +59,17 @@ def _lines() -> Iterator[str]:
     for form in forms:
         yield from _form(form, form.title.removeprefix("a ").removeprefix("an ").capitalize())
     yield from ("", "### Conditions", "")
-    yield (
-        "Each is a map with its own word first. Not in this version yet: " + ", ".join(f"`{w}`" for w in PLANNED) + "."
-    )
+    yield "Each is a map with its own word first."
     for form in FORMS.values():
         yield from _form(form, f"`{form.name}`", level=4)
     yield from ("", "### Operators", "", "| operator | meaning | example |", "| --- | --- | --- |")
     for row in OPERATORS:
         yield f"| `{row.operator}` | {row.doc} | `{_cell(row.example)}` |"
     yield from ("", "A field that is not there fails every test but `exists: false`, `ne` and `not_in`.")
+    yield from (
+        "In a step of a sequence, `eq`, `ne`, `gt`, `gte`, `lt` and `lte` can compare with a field of an earlier step:",
+        "`{gt: {step: first.price}}`, where `first` is the step with `as: first`.",
+    )
     yield from ("", "### Session fields", "", "| field | |", "| --- | --- |")
     for field in SessionField:
         yield f"| `{field}` | {SESSION_FIELD_DOCS[field]} |"

@@ -6,97 +6,22 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from streams.core.definition import Content, Limits, Mark, RuleDefinition, SessionField, Text
+from streams.core.definition import Limits, Mark, RuleDefinition, SessionField
 from streams.rulefiles.conditions import CONDITION, step_names
 from streams.rulefiles.fields import FIELD_HEADS
 from streams.rulefiles.findings import BROKEN, quoted, suggest
 from streams.rulefiles.forms import Either, Fields, Form, FormKind, Key, ListOf, Reader, Schema
-from streams.rulefiles.matchers import MatcherKind
 from streams.rulefiles.outcomes import OUTCOME_NAME, SALT
+from streams.rulefiles.suggestions import SUGGEST
+from streams.rulefiles.targeting import AUDIENCE, ON_EDIT, SCHEDULE
 from streams.rulefiles.testforms import TEST, RuleTest
-from streams.rulefiles.values import Choice, Duration, Line, Link, Share, Texts, Whole, Word
+from streams.rulefiles.values import Choice, Duration, Line, Share, Whole, Word
 from streams.rulefiles.yaml_tree import Node
 
 RULES_PER_FILE_MAX = 1000
-EXPIRES_MS_DEFAULT = 600_000  # ten minutes: after that the visitor is somewhere else
 PRIORITY_DEFAULT = 50  # the middle
 
 RULE_ID = Word("name", "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", "a name of a-z 0-9 and `-` such as `search-dead-end`")
-PLACEMENT = Word("name", "[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}", "a name without spaces such as `help-banner`")
-
-
-# --- what is suggested -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Action:
-    label: Text
-    href: str
-
-
-def _action(fields: Fields) -> _Action:
-    return _Action(fields["label"], fields["href"])
-
-
-ACTION = Form(
-    "action",
-    "an action",
-    "The button of a suggestion.",
-    (
-        Key("label", Texts(), "its text", True, example="label: {en: Track my order}"),
-        Key(
-            "href",
-            Link(),
-            "where it leads: a path on this site, or `https://` on an allowed host",
-            True,
-            example="href: /orders/track",
-        ),
-    ),
-    _action,
-)
-
-
-def _content(fields: Fields) -> Content:
-    action: _Action | None = fields.get("action")
-    return Content(
-        placement=fields["placement"],
-        title=fields["title"],
-        body=fields.get("body", ()),
-        action_label=action.label if action else (),
-        action_href=action.href if action else None,
-        expires_ms=fields.get("expires", EXPIRES_MS_DEFAULT),
-        withdraw=fields.get("withdraw"),
-    )
-
-
-SUGGEST = Form(
-    "suggest",
-    "a suggestion",
-    "What the visitor is offered.",
-    (
-        Key(
-            "placement",
-            PLACEMENT,
-            "where on the page; of several suggestions for one place the highest priority wins",
-            True,
-            example="placement: help-banner",
-        ),
-        Key("title", Texts(), "the headline", True, example='title: {en: "Can\'t find it?", it: "Non lo trovi?"}'),
-        Key("body", Texts(), "a sentence or two", example="body: {en: We can look it up for you.}"),
-        Key(
-            "action", FormKind(ACTION), "a button", example="action: {label: {en: Track my order}, href: /orders/track}"
-        ),
-        Key("expires", Duration(), "how long it may be shown", default="10m", example="expires: 10m"),
-        Key(
-            "withdraw",
-            MatcherKind(),
-            "take it back when such an event comes",
-            example="withdraw: {event: order_tracked}",
-        ),
-    ),
-    _content,
-    planned=("variants",),
-)
 
 
 # --- limits and experiment -------------------------------------------------------------------------------------
@@ -247,6 +172,9 @@ def _rule(fields: Fields) -> Any:
         priority=fields.get("priority", PRIORITY_DEFAULT),
         holdout=experiment.holdout if experiment else 0.0,
         salt=experiment.salt if experiment else None,
+        restart_on_edit=fields.get("on_edit") == "restart",
+        schedule=fields.get("schedule"),
+        audience=fields.get("audience"),
         mark=fields.value_mark("rule"),
     )
     return ReadRule(definition, fields.get("tests", ()), fields.value_mark(named[0]))
@@ -334,16 +262,32 @@ RULE = Form(
             example="experiment: {holdout: 10%}",
         ),
         Key(
+            "schedule",
+            FormKind(SCHEDULE),
+            "when it may suggest",
+            default="always",
+            example="schedule: {zone: Europe/Rome, days: mon-fri, hours: 09:00-18:00}",
+        ),
+        Key("audience", FormKind(AUDIENCE), "whom it is for", default="everybody", example="audience: {visitors: 20%}"),
+        Key(
+            "on_edit",
+            ON_EDIT,
+            "what becomes of what visitors have done when the rule is edited",
+            default="keep",
+            example="on_edit: restart",
+        ),
+        Key(
             "tests", ListOf(FormKind(TEST), what="tests"), "examples that show what it does, run by `avert rules test`"
         ),
     ),
     _rule,
     constraints={"oneOf": [{"required": ["prevents"]}, {"required": ["promotes"]}]},
-    planned=("on_edit", "schedule", "audience", "variants", "funnel", "funnels"),
+    planned=("funnel", "funnels"),
     hints={
         "outcomes": "outcomes stand in the file outcomes.yaml",
         "name": "write `rule: NAME`",
         "id": "write `rule: NAME`",
+        "variants": "they stand in `suggest`",
         "description": "write a comment (`# ...`), or `title:`",
     },
 )
