@@ -36,12 +36,11 @@ def local() -> Iterator[Local]:
 
 def suggested(local: Local) -> list[str]:
     """What somebody gets who pastes the line. Of twenty visitors three are in a control group: a few tries."""
-    for _ in range(8):
+    for _ in range(12):
         pasted = subprocess.run(["/bin/sh", "-c", local.curl_line()], stdout=subprocess.PIPE, check=True)
         answer = json.loads(pasted.stdout)
         if answer.get("suggestions"):
             return [suggestion["rule"] for suggestion in answer["suggestions"]]
-        time.sleep(1.1)  # the line's event ids have the second in them
     return []
 
 
