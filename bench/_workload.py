@@ -178,21 +178,21 @@ class Record(NamedTuple):
     value: bytes
 
 
-def clickstream(events: int, visitors: int, seed: int = 1) -> Iterator[Record]:
+def clickstream(events: int, visitors: int, seed: int = 1, start_ms: int = START_MS) -> Iterator[Record]:
     """`events` records in the order of time: each visitor comes twice, for visits that a pause separates.
 
     Two visits of some minutes each, and one closing event at the end. About 220 bytes an event.
     """
     each, more = divmod(events, visitors)
-    makers = (_visitor(f"v{number:06d}", each + (number < more), seed) for number in range(visitors))
+    makers = (_visitor(f"v{number:06d}", each + (number < more), seed, start_ms) for number in range(visitors))
     yield from heapq.merge(*makers, key=lambda record: record.timestamp)
 
 
-def _visitor(name: str, events: int, seed: int) -> Iterator[Record]:
+def _visitor(name: str, events: int, seed: int, start_ms: int) -> Iterator[Record]:
     chance = random.Random(f"{seed} {name}")
     encode = msgspec.json.Encoder().encode
     types, weights = zip(*_NEXT, strict=True)
-    at = START_MS + chance.randrange(60 * MINUTE_MS)
+    at = start_ms + chance.randrange(60 * MINUTE_MS)
     for number, kind in enumerate(chance.choices(types, weights, k=events)):
         if number:
             at += round(chance.expovariate(1 / (20 * SECOND_MS)) + 500)
