@@ -118,7 +118,6 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
     if event.type == "suggestion_shown":
         return  # the site's act, not the visitor's: it neither counts nor ends an idleness
     session = _session_for(state, event, ts, ruleset, now, effects)  # 6
-    moment = Moment(state, session, event, event.id, ts, ruleset, effects)
     fed: list[tuple[Listening, int]] = []
     for heard in ruleset.audience(event.type).of(event):
         mask = heard.mask if heard.test is None else heard.test(event, session)
@@ -126,7 +125,7 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
             fed.append((heard, mask))
     if session.holding:
         _release(session, ruleset, ts, fed)  # 7
-    withdrawn = _withdrawn(moment, event) if state.live else None
+    withdrawn = _withdrawn(state, session, event, ruleset) if state.live else None
     touched = set() if session.events else set(ruleset.initial)
     _note_facts(session, event, ts)  # 8
     hits: set[int] = set()
@@ -140,10 +139,11 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, ef
                 hits.add(leaf.key)
         if heard.timed:
             _set_timer(timers, leaf, session)
-    if touched:
+    if touched or withdrawn:
+        moment = Moment(state, session, event, event.id, ts, ruleset, effects)
         _judge(moment, touched, session.last, hits)  # 9, 10
-    if withdrawn:
-        _withdraw(moment, event, withdrawn)
+        if withdrawn:
+            _withdraw(moment, event, withdrawn)
 
 
 def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
@@ -184,7 +184,8 @@ def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: i
 
 def _note_facts(session: Session, event: Event, ts: int) -> None:
     session.events += 1
-    session.last = max(session.last, ts)
+    if ts > session.last:
+        session.last = ts
     page, context = event.page, event.context
     if event.type == "page_view":
         session.page_views += 1
@@ -193,12 +194,16 @@ def _note_facts(session: Session, event: Event, ts: int) -> None:
         session.entry_path = path[:256] if isinstance(path, str) else session.entry_path
         referrer_host = _part(page.get("referrer"), "hostname")
         session.referrer_host = referrer_host[:128] if referrer_host else session.referrer_host
-    session.start = min(session.start, ts)
+    if ts < session.start:
+        session.start = ts
     if context:
-        for name in ("device", "country", "locale"):
-            value = context.get(name)
-            if isinstance(value, str):
-                setattr(session, name, value[:64])
+        device, country, locale = context.get("device"), context.get("country"), context.get("locale")
+        if type(device) is str:
+            session.device = device[:64]
+        if type(country) is str:
+            session.country = country[:64]
+        if type(locale) is str:
+            session.locale = locale[:64]
         campaign = context.get("campaign")
         if isinstance(campaign, dict) and not session.campaign:
             session.campaign = {k[:32]: v[:64] for k, v in list(campaign.items())[:8] if isinstance(v, str)}
@@ -277,15 +282,13 @@ def _happen(moment: Moment, outcome: Outcome) -> None:
         )
 
 
-def _withdrawn(moment: Moment, event: Event) -> frozenset[str]:
+def _withdrawn(state: Visitor, session: Session, event: Event, ruleset: Ruleset) -> frozenset[str]:
     """The rules whose suggestions this event withdraws; asked before the event has changed what `changed` looks at."""
     if event.type == "suggestion_dismissed":
-        return frozenset(live.rule for live in moment.state.live if live.id == event.props.get("suggestion"))
-    rules = moment.ruleset.by_rule_id
+        return frozenset(live.rule for live in state.live if live.id == event.props.get("suggestion"))
+    rules = ruleset.by_rule_id
     return frozenset(
-        live.rule
-        for live in moment.state.live
-        if live.rule in rules and withdrawn_by(rules[live.rule], event, moment.session)
+        live.rule for live in state.live if live.rule in rules and withdrawn_by(rules[live.rule], event, session)
     )
 
 

@@ -78,7 +78,7 @@ def parse_event(raw: bytes | None) -> Event | Refused:
         return Refused(Refusal.TOO_DEEP, f"nested deeper than {DEPTH_MAX}")
     except UnicodeDecodeError as error:
         return Refused(Refusal.NOT_UTF8, f"byte {error.start} is not UTF-8")
-    return check_event(event) or event
+    return check_event(event, len(raw)) or event
 
 
 def _why_not_json(raw: bytes, error: msgspec.DecodeError) -> Refused:
@@ -89,8 +89,11 @@ def _why_not_json(raw: bytes, error: msgspec.DecodeError) -> Refused:
     return Refused(Refusal.NOT_JSON, str(error))
 
 
-def check_event(event: Event) -> Refused | None:
-    """The limits that the JSON schema cannot say. None when the event is within all of them."""
+def check_event(event: Event, size: int = EVENT_BYTES_MAX) -> Refused | None:
+    """The limits that the JSON schema cannot say. None when the event is within all of them.
+
+    `size`: its bytes as JSON, when they are known; an event smaller than a long string has none in it.
+    """
     if not 1 <= len(event.id) <= ID_CHARS_MAX:
         return Refused(Refusal.SCHEMA, f"`id` has {len(event.id)} characters; 1 to {ID_CHARS_MAX}")
     if not 1 <= len(event.visitor) <= VISITOR_CHARS_MAX:
@@ -104,12 +107,17 @@ def check_event(event: Event) -> Refused | None:
             )
         if len(_known_type_names) < _TYPE_NAMES_REMEMBERED_MAX:
             _known_type_names.add(event.type)
-    return (
-        (event.props and _check_object(event.props, "props", 2))
-        or (event.page and _check_object(event.page, "page", 2))
-        or (event.context and _check_object(event.context, "context", 2))
-        or None
-    )
+    short = size <= STRING_BYTES_MAX
+    for where, value in (("props", event.props), ("page", event.page), ("context", event.context)):
+        if not value or (short and len(value) <= KEYS_MAX and _CONTAINERS.isdisjoint(map(type, value.values()))):
+            continue
+        refused = _check_object(value, where, 2)
+        if refused:
+            return refused
+    return None
+
+
+_CONTAINERS = frozenset({dict, list})
 
 
 def _too_long(text: str) -> bool:
