@@ -6,8 +6,8 @@ given: it is changed and returned, so nobody else may keep it.
 An event goes this way (`step`):
 
 1. An offset at or below the state's has been applied already.
-2. Consent: without it nothing is kept, and what was kept is forgotten.
-3. Timers due at or before `now` fire, each at its own deadline, in the order of time.
+2. Timers due at or before `now` fire, each at its own deadline, in the order of time.
+3. Consent: without it nothing is kept, and what was kept is forgotten.
 4. A repeated id is a duplicate.
 5. An event older than `max_lateness` counts for outcomes only.
 6. The event's session: found or begun. Whom the event concerns is asked before anything is changed by it.
@@ -38,6 +38,7 @@ from streams.core.tree import NONE
 from streams.core.visitor import NEVER, SESSIONS_MAX, Session, Visitor, history_of, id_hash, remember_id
 
 _GONE: tuple[None, tuple[Trigger, ...]] = (None, ())
+_RECEIPTS = ("suggestion_clicked", "suggestion_dismissed")
 _GRANTED = ("granted", "true", "yes")
 
 
@@ -59,17 +60,17 @@ def step(
     effects: list[Effect] = []
     if state is not None and position.offset <= state.offset:  # 1
         return state, EventResult.REPLAYED, effects
-    if not consents(event, ruleset.options.consent_default):  # 2
+    if state is not None and state.due <= now:  # 2
+        _fire_due(state, ruleset, now, effects)
+        if not state.sessions and _matters_until(state, ruleset) <= now:
+            # tick() would have said that the row may go; whether it was asked in between must make no difference.
+            state = None
+    if not consents(event, ruleset.options.consent_default):  # 3
         if state is not None:
             withdraw(state, now, "no_consent", effects, lambda live: True)
         return None, EventResult.NO_CONSENT, effects
     if state is None:
         state = Visitor(visitor=event.visitor)
-    elif state.due <= now:  # 3
-        _fire_due(state, ruleset, now, effects)
-        if not state.sessions and _matters_until(state, ruleset) <= now:
-            # tick() would have said that the row may go; whether it was asked in between must make no difference.
-            state = Visitor(visitor=event.visitor)
     state.offset = position.offset
     state.clock = max(state.clock, now)
     hashed = id_hash(event.id)  # 4
@@ -169,6 +170,9 @@ def _find_session(state: Visitor, event: Event, ts: int, ruleset: Ruleset) -> Se
 
 def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]) -> Session:
     found = _find_session(state, event, ts, ruleset)
+    if found is None and event.type in _RECEIPTS and event.session is None:
+        # The site's answer need not know the session's id: it belongs to the visit that goes on.
+        found = max(state.sessions, key=lambda session: session.last, default=None)
     if found is not None:
         return found
     if len(state.sessions) >= SESSIONS_MAX:

@@ -147,12 +147,15 @@ class Ruleset:
             key = listener.leaf.key
             timed = key in self.timed and not isinstance(listener.leaf, IdleLeaf)
             entry = Listening(listener.leaf, mask, test, self._triggers_of.get(key, ()), timed)
-            wanted = indexable(heard[0][0]) if len(heard) == 1 else None
-            if wanted is None:
+            wanted = [indexable(matcher) for matcher, _, _ in heard]
+            paths = {None if one is None else one[0] for one in wanted}
+            path = paths.pop() if len(paths) == 1 else None
+            if path is None:  # an event must be tested to know
                 always.append(entry)
-            else:
-                table = by_value.setdefault(wanted[0], {})
-                table[wanted[1]] = (*table.get(wanted[1], ()), entry)
+                continue
+            table = by_value.setdefault(path, {})
+            for value in dict.fromkeys(one[1] for one in wanted if one is not None):
+                table[value] = (*table.get(value, ()), entry)
         return Audience(tuple(always), tuple(by_value.items()))
 
 

@@ -85,10 +85,10 @@ class SequenceLeaf(Leaf):
             return
         alike = [i for i in range(_HEAD, len(state)) if state[i][1] == mask]
         if len(alike) > ALIKE_MAX:
-            if mask & self._steps_mask:
+            if mask <= self._steps_mask:
                 del state[alike[0]]
             else:
-                # One that only forbids must not be forgotten while something from before it is remembered.
+                # One that forbids must not be forgotten while something from before it is remembered.
                 del state[_HEAD : alike[0] + 1]
         if len(state) - _HEAD > MARKS_MAX:
             del state[_HEAD]
