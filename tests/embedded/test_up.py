@@ -48,7 +48,7 @@ def test_pasted_line_makes_a_visitor_who_gets_a_suggestion(local: Local) -> None
     assert suggested(local) == ["search-dead-end"]
 
 
-@pytest.mark.parametrize("name", ["cache", "api", "worker"])
+@pytest.mark.parametrize("name", ["cache", "api", "worker", "broker"])
 def test_killed_part_is_started_again_and_the_pipeline_works(local: Local, name: str) -> None:
     before = local.pid(name)
     os.kill(before, signal.SIGKILL)
