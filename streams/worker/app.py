@@ -28,6 +28,12 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # faust ships no types
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self)
 
+    def on_rebalance_end(self) -> None:
+        """Faust: recovery is over, positions are set, the flow is on. No event may come before (see transport.py)."""
+        super().on_rebalance_end()
+        self.consumer.open()
+        self.link.recovered()
+
 
 def build_app(settings: Settings, link: Link, machine: Machine, partitions: int, scratch: str) -> WorkerApp:
     """The app, not yet started. `scratch`: a folder for what Faust insists on writing (nothing of ours)."""
@@ -71,7 +77,7 @@ def build_app(settings: Settings, link: Link, machine: Machine, partitions: int,
         ),
         recovery_buffer_size=RECOVERY_BUFFER_MESSAGES,
     ))
-    table.attach(machine, link.clickstream, link.ledger, link.recovered)
+    table.attach(machine, link.clickstream, link.ledger, link.fail)
     link.table = table
     # acks=False: Faust keeps no list of acknowledged offsets, which nobody would ever read.
     clickstream = app.topic(

@@ -126,20 +126,21 @@ class Worker:
             await self._delivery.start()
             with scratch_folder() as scratch:
                 self._app = build_app(settings, self._link, self._machine, partitions, scratch)
-                await self._serve(ready)
+                self._link.on_ready = ready
+                await self._serve()
         finally:
             READY.labels("worker").set(0)
             await self._sender.close()
             await self._delivery.close()
             await self._server.close()
 
-    async def _serve(self, ready: Callable[[], None] | None) -> None:
+    async def _serve(self) -> None:
         """Faust, from its start to its end."""
         link, app = self._link, self._app
         watchdog = Watchdog(link, app, self._settings.watchdog_s)
         tasks = {
             asyncio.create_task(work, name=name) for name, work in (
-                ("start", self._start(ready)),
+                ("start", app.start()),
                 ("ticks", self._ticks()),
                 ("watchdog", watchdog.run()),
                 ("thread watchdog", ThreadWatchdog(self._settings.watchdog_s).run()),
@@ -159,12 +160,6 @@ class Worker:
             raise error if isinstance(error, AvertError) else BrokerUnavailableError(
                 f"Faust ended: {type(error).__name__} {error}"
             ) from error
-
-    async def _start(self, ready: Callable[[], None] | None) -> None:
-        """Faust's start ends when the first recovery is complete."""
-        await self._app.start()
-        if ready is not None and self._link.ready:
-            ready()
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
