@@ -20,8 +20,8 @@ from streams.core.event import MISSING, Event, field_value
 from streams.core.experiment import arm_of
 from streams.core.matcher import split_path
 from streams.core.ruleset import Rule, Ruleset, Trigger
+from streams.core.session_fields import session_reader
 from streams.core.suggestion import count_firing, effect_id, limited, render_text
-from streams.core.tree import session_reader
 from streams.core.visitor import (
     SUGGESTIONS_MAX,
     Exposure,

@@ -83,7 +83,7 @@ def step(
         _late(state, event, ts, ruleset, effects)
         result = EventResult.LATE
     else:
-        _apply(state, event, ts, ruleset, now, effects)
+        _apply(state, event, ts, ruleset, effects)
         result = EventResult.APPLIED
     _reschedule(state, ruleset)  # 11
     return state, result, effects
@@ -115,10 +115,10 @@ def consents(event: Event, default: bool) -> bool:
 # --- an event ------------------------------------------------------------------------------------------------
 
 
-def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]) -> None:
+def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
     if event.type == "suggestion_shown":
         return  # the site's act, not the visitor's: it neither counts nor ends an idleness
-    session = _session_for(state, event, ts, ruleset, now, effects)  # 6
+    session = _session_for(state, event, ts, ruleset, effects)  # 6
     fed: list[tuple[Listening, int]] = []
     for heard in ruleset.audience(event.type).of(event):
         mask = heard.mask if heard.test is None else heard.test(event, session)
@@ -155,6 +155,9 @@ def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list
         for matcher, predicate in outcome.direct:
             if listens_to(matcher, event.type) and (predicate is None or predicate(event, session)):
                 _happen(moment, outcome)
+                break
+    if event.type == "suggestion_dismissed":  # a "no" counts whenever it comes
+        _withdraw(moment, event, _withdrawn(state, session, event, ruleset))
 
 
 def _find_session(state: Visitor, event: Event, ts: int, ruleset: Ruleset) -> Session | None:
@@ -168,7 +171,7 @@ def _find_session(state: Visitor, event: Event, ts: int, ruleset: Ruleset) -> Se
     return None
 
 
-def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: int, effects: list[Effect]) -> Session:
+def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> Session:
     found = _find_session(state, event, ts, ruleset)
     if found is None and event.type in _RECEIPTS and event.session is None:
         # The site's answer need not know the session's id: it belongs to the visit that goes on.
@@ -177,7 +180,7 @@ def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, now: i
         return found
     if len(state.sessions) >= SESSIONS_MAX:
         oldest = min(state.sessions, key=lambda session: session.last)
-        _end_session(state, oldest, ruleset, now, effects)
+        _end_session(state, oldest, ruleset, oldest.last, effects)  # before its time, but at one that never varies
     name = event.session or blake2b(f"{state.visitor}\x1f{event.id}".encode(), digest_size=8).hexdigest()
     explicit = event.session is not None
     session = Session(id=name, start=ts, last=ts, explicit=explicit, returning=state.visits > 0)
@@ -193,7 +196,7 @@ def _note_facts(session: Session, event: Event, ts: int) -> None:
     page, context = event.page, event.context
     if event.type == "page_view":
         session.page_views += 1
-    if page and (ts <= session.start or session.entry_path is None):
+    if page and (ts < session.start or session.entry_path is None):
         path = page.get("path") or _part(page.get("url"), "path")
         session.entry_path = path[:256] if isinstance(path, str) else session.entry_path
         referrer_host = _part(page.get("referrer"), "hostname")

@@ -15,6 +15,7 @@ import re2
 
 from streams.core.definition import FieldTest, Matcher, Operator, Scalar
 from streams.core.event import MISSING, Event, field_value
+from streams.core.visitor import id_hash
 
 if TYPE_CHECKING:
     from streams.core.visitor import Session
@@ -186,6 +187,7 @@ def _changed_predicate(test: FieldTest, memory_key: int) -> Predicate:
 
 
 MEMORABLE_CHARS_MAX = 256
+SHORT_CHARS_MAX = 16  # a longer text is compared by its hash, of nine bytes
 _INT64 = 1 << 63  # a state row has no larger numbers
 
 
@@ -196,7 +198,16 @@ def memorable(value: Any) -> Any:
         return value[:MEMORABLE_CHARS_MAX]
     if value is None or kind is float or kind is bool or (kind is int and -_INT64 <= value < _INT64):
         return value
-    return repr(value)[:MEMORABLE_CHARS_MAX]
+    if kind is int:
+        return repr(value)[:MEMORABLE_CHARS_MAX]
+    return [id_hash(repr(value))]  # a list or an object is not shown to anybody; it can be compared
+
+
+def comparable(value: Any) -> Any:
+    """A short stand-in for `value` that can be kept in a state row and compared for equality, and nothing else."""
+    if type(value) is str and len(value) > SHORT_CHARS_MAX:
+        return id_hash(value)
+    return memorable(value)
 
 
 def compile_predicate(matcher: Matcher, memory_key: Callable[[Matcher, FieldTest], int]) -> Predicate | None:

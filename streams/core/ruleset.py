@@ -12,8 +12,9 @@ from streams.core.conditions import IdleLeaf, Leaf, MemoryLeaf, MissingLeaf
 from streams.core.event import Event, field_value
 from streams.core.matcher import Predicate, indexable, listens_to, looked_up
 from streams.core.sequence import SequenceLeaf
+from streams.core.session_fields import session_problem
 from streams.core.suggestion import PER_VISITOR_MAX, Templates, compile_text
-from streams.core.tree import NONE, Finding, Tree, TreeCompiler, definition_text, mask_of, session_problem
+from streams.core.tree import NONE, Finding, Tree, TreeCompiler, definition_text, mask_of
 from streams.core.visitor import Session
 
 _TYPES_REMEMBERED_MAX = 4096  # event types come from data; the index by type must not grow with them
@@ -245,9 +246,9 @@ def _rule(compiler: TreeCompiler, index: int, rule: d.RuleDefinition, outcomes: 
         compiler.refuse(rule.mark, f"rule `{rule.id}` names no declared outcome in `prevents` or `promotes`")
     for path in paths:
         head, _, rest = path.partition(".")
-        problem = session_problem(rest) if head == "session" else None
-        if head not in ("event", "session", "steps"):
-            problem = f"`{{{{ {path} }}}}`: a placeholder begins with event., session. or steps."
+        problem = session_problem(rest) if head == "session" and rest else None
+        if head not in ("event", "session", "steps") or not rest:
+            problem = f"`{{{{ {path} }}}}`: a placeholder is event.FIELD, session.FIELD or steps.NAME.FIELD"
         if problem is not None:
             compiler.refuse(rule.mark, problem)
     if (rule.limits.per_visitor or 0) > PER_VISITOR_MAX:

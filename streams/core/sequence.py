@@ -18,7 +18,8 @@ from typing import Any
 
 from streams.core.conditions import ALIKE_MAX, CHANGED, FRESH, MARKS_MAX, SAME, Leaf, values_equal
 from streams.core.event import MISSING, Event, field_value
-from streams.core.matcher import memorable
+from streams.core.matcher import comparable, memorable
+from streams.core.suggestion import VALUE_CHARS_MAX
 from streams.core.visitor import NEVER, Session
 
 Mark = list[Any]  # [ts, mask] or [ts, mask, values]
@@ -36,8 +37,17 @@ class SameAs:
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """A field that marks remember: those that can be one of the steps in `mask`; to be shown, or only compared."""
+
+    path: tuple[str, ...]
+    mask: int
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SequencePlan:
-    """What the compiler found out about a sequence. `captures` are the field paths that each mark remembers."""
+    """What the compiler found out about a sequence."""
 
     length: int
     within: int | None
@@ -46,8 +56,16 @@ class SequencePlan:
     lateness: int  # how late an event may come, ms
     forbids: tuple[int, ...]  # per step: the mask of marks that must not lie before it, or 0
     same_as: tuple[SameAs, ...] = ()
-    captures: tuple[tuple[str, ...], ...] = ()
+    captures: tuple[Capture, ...] = ()
     names: tuple[tuple[str, int, int], ...] = ()  # (``NAME.path`` of a placeholder, step, capture number)
+
+
+def _captured(event: Event, capture: Capture, mask: int) -> Any:
+    value = field_value(event, capture.path) if mask & capture.mask else MISSING
+    if value is MISSING:
+        return None
+    kept = memorable(value) if capture.shown else comparable(value)
+    return kept[:VALUE_CHARS_MAX] if type(kept) is str else kept
 
 
 class SequenceLeaf(Leaf):
@@ -67,8 +85,7 @@ class SequenceLeaf(Leaf):
             state = session.states[self.key] = [None, 0, None]
         mark: Mark = [ts, mask]
         if self.plan.captures:
-            found = (field_value(event, path) for path in self.plan.captures)
-            mark.append([None if value is MISSING else memorable(value) for value in found])
+            mark.append([_captured(event, capture, mask) for capture in self.plan.captures])
         at = len(state)
         while at > _HEAD and state[at - 1][0] > ts:
             at -= 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from streams.core import definition as d
 from streams.core.conditions import (
@@ -23,17 +23,16 @@ from streams.core.conditions import (
     MissingLeaf,
     SessionLeaf,
 )
-from streams.core.event import MISSING, Event
+from streams.core.event import Event
 from streams.core.matcher import (
     Predicate,
-    ValueTest,
     compile_predicate,
     listens_to,
     split_path,
     value_problem,
-    value_test,
 )
-from streams.core.sequence import SameAs, SequenceLeaf, SequencePlan
+from streams.core.sequence import Capture, SameAs, SequenceLeaf, SequencePlan
+from streams.core.session_fields import session_problem, session_test
 from streams.core.visitor import Session
 
 STEPS_MAX = 8  # in one sequence; the search for a match is exponential in it at worst
@@ -227,7 +226,7 @@ class TreeCompiler:
                 if condition in self._negated:
                     matchers = (*matchers, (d.Matcher(EVERY_TYPE), IdleLeaf.ANY))
             case d.SessionTests(tests):
-                leaf, matchers = SessionLeaf(key, tuple(map(_session_test, tests))), ((d.Matcher(EVERY_TYPE), 1),)
+                leaf, matchers = SessionLeaf(key, tuple(map(session_test, tests))), ((d.Matcher(EVERY_TYPE), 1),)
             case _:
                 raise TypeError(f"not a leaf: {condition!r}")
         self._register(text, leaf, matchers, len(condition.steps) if isinstance(condition, d.Sequence) else 0)
@@ -252,7 +251,7 @@ class TreeCompiler:
         strict = condition.contiguity == "strict"
         if strict:
             matchers.append((d.Matcher(EVERY_TYPE), 1 << bit))  # every event is a mark: any in between ends a match
-        captures: dict[str, int] = {}
+        captures = _Captures()
         plan = SequencePlan(
             length=len(steps),
             within=condition.within_ms,
@@ -262,11 +261,11 @@ class TreeCompiler:
             forbids=tuple(forbids),
             same_as=tuple(self._same_as(steps, captures)),
             names=tuple(_names(steps, names, captures)),
-            captures=tuple(map(split_path, captures)),
+            captures=captures.made(),
         )
         return SequenceLeaf(key, plan), tuple(matchers)
 
-    def _same_as(self, steps: tuple[d.Step, ...], captures: dict[str, int]) -> Iterator[SameAs]:
+    def _same_as(self, steps: tuple[d.Step, ...], captures: _Captures) -> Iterator[SameAs]:
         named = {step.name: index for index, step in enumerate(steps) if step.name}
         for index, step in enumerate(steps):
             for test in step.matcher.where:
@@ -279,18 +278,32 @@ class TreeCompiler:
                         test.mark, f"`same_as: {test.value}`: there is no earlier step named `{name}` in this sequence"
                     )
                     continue
-                own = captures.setdefault(test.field, len(captures))
-                yield SameAs(index, own, other, captures.setdefault(path, len(captures)))
+                own = captures.number(test.field, index, shown=False)
+                yield SameAs(index, own, other, captures.number(path, other, shown=False))
 
 
-def _names(
-    steps: tuple[d.Step, ...], names: frozenset[str], captures: dict[str, int]
-) -> Iterator[tuple[str, int, int]]:
+class _Captures:
+    """The fields that a sequence's marks have to remember, each with the steps for which it is asked."""
+
+    def __init__(self) -> None:
+        self._masks: dict[tuple[str, bool], int] = {}
+
+    def number(self, path: str, step: int, *, shown: bool) -> int:
+        """The number of the capture of `path`, also for `step` from now on."""
+        self._masks[path, shown] = self._masks.get((path, shown), 0) | 1 << step
+        return list(self._masks).index((path, shown))
+
+    def made(self) -> tuple[Capture, ...]:
+        """All of them, in the order of their numbers."""
+        return tuple(Capture(split_path(path), mask, shown) for (path, shown), mask in self._masks.items())
+
+
+def _names(steps: tuple[d.Step, ...], names: frozenset[str], captures: _Captures) -> Iterator[tuple[str, int, int]]:
     for index, step in enumerate(steps):
         for name in sorted(names):
             head, _, path = name.partition(".")
             if head == step.name:
-                yield name, index, captures.setdefault(path, len(captures))
+                yield name, index, captures.number(path, index, shown=True)
 
 
 def _walk(condition: d.Condition, positive: bool) -> Iterator[tuple[d.Condition, bool]]:
@@ -327,46 +340,6 @@ def _anchors(condition: d.Condition) -> tuple[d.Matcher, ...]:
         case d.Idle(_, after):
             return (after,) if after else ()
     return ()
-
-
-def session_problem(field: str) -> str | None:
-    """Why there is no such session field, as a sentence; None when there is."""
-    if field in d.SessionField.__members__.values() or (field.startswith("campaign.") and field != "campaign."):
-        return None
-    return f"a session has no `{field}`; it has {', '.join(d.SessionField)} and campaign.NAME"
-
-
-def _campaign(name: str) -> Callable[[Session], Any]:
-
-    return lambda session: session.campaign.get(name, MISSING)
-
-
-def session_reader(field: str) -> Callable[[Session], Any]:
-    """How to read a session field: one of SessionField, or ``campaign.NAME``. Absent ones read as MISSING."""
-    if field.startswith("campaign."):
-        return _campaign(field.removeprefix("campaign."))
-    return _SESSION_FIELDS[d.SessionField(field)]
-
-
-def _or_missing(name: str) -> Callable[[Session], Any]:
-
-    def read(session: Session) -> Any:
-        value = getattr(session, name)
-        return MISSING if value is None else value
-
-    return read
-
-
-_SESSION_FIELDS: dict[d.SessionField, Callable[[Session], Any]] = {
-    d.SessionField.DURATION: lambda session: session.last - session.start,
-    **{field: _or_missing(field.value) for field in d.SessionField if field is not d.SessionField.DURATION},
-}
-
-
-def _session_test(test: d.FieldTest) -> tuple[Callable[[Session], Any], ValueTest]:
-    if session_problem(test.field) or value_problem(test):  # refused with its line by whoever compiles the tree
-        return lambda session: MISSING, lambda found: False
-    return session_reader(test.field), value_test(test)
 
 
 def mask_of(

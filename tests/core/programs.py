@@ -54,8 +54,8 @@ session_tests = st.builds(
 )
 
 positive_leaves = st.one_of(events_at_hand, positive_counts, sequences, missings, idles, session_tests)
-# Not negated: an idleness (refused), and an event at hand (nobody can want that).
-negatable_leaves = st.one_of(positive_counts, sequences, missings, session_tests)
+# Not negated: an event at hand, as nobody can want that.
+negatable_leaves = st.one_of(positive_counts, sequences, missings, idles, session_tests)
 side_conditions = st.one_of(positive_leaves, at_most_counts, negatable_leaves.map(d.Not))
 
 conditions = st.recursive(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.core.definition import Amount, Idle, Limits, SessionTests
+from streams.core.definition import Amount, Idle, Limits, Not, SessionTests
 from streams.core.effects import EventResult, Suppression
 from streams.core.engine import Position, consents, step, tick
 from streams.core.event import Event
@@ -333,7 +333,6 @@ def test_an_outcome_from_before_the_exposure_credits_nothing():
 def test_a_late_outcome_credits_by_its_own_time():
     log = Log(compiled(rule(event("a")))).add(0, "a").add(2 * DAY, "chat_opened", ts=HOUR)
     assert log.results[-1] is EventResult.LATE
-    # The session and the exposure are gone by then: the row was kept only for the attribution window.
     assert [record.at - T0 for record in log.outcomes] == [HOUR]
 
 
@@ -465,6 +464,23 @@ def test_a_dismissal_just_after_expiry_is_a_no_all_the_same():
     assert log.decisions[-1].reason is Suppression.DISMISSED
 
 
+def test_a_dismissal_counts_however_late_it_comes():
+    log = Log(compiled(rule(event("a")))).add(0, "a").add(HOUR, "x")
+    log.add(HOUR, "suggestion_dismissed", ts=5, props={"suggestion": log.suggestions[0].id}).add(HOUR + 1, "a")
+    assert log.results[-2] is EventResult.LATE
+    assert log.decisions[-1].reason is Suppression.DISMISSED
+
+
+@pytest.mark.parametrize("kind", ["suggestion_clicked", "suggestion_dismissed"])
+def test_a_receipt_without_a_session_belongs_to_the_visit_that_goes_on(kind):
+    log = Log(compiled()).add(0, "a", session="old").add(10, "a", session="tab").add(20, kind)
+    assert [(session.id, session.events) for session in log.state.sessions] == [("old", 1), ("tab", 2)]
+
+
+def test_a_receipt_with_nothing_going_on_begins_a_visit():
+    assert len(Log(compiled()).add(0, "suggestion_clicked").state.sessions) == 1
+
+
 @pytest.mark.parametrize(("at", "expected"), [(99, [("r", "outcome", 99)]), (100, []), (101, [])])
 def test_what_has_expired_needs_no_withdrawal(at, expected):
     log = Log(compiled(rule(event("a"), suggest=content(expires_ms=100)))).add(0, "a").add(at, "chat_opened")
@@ -538,14 +554,8 @@ def test_a_window_that_runs_out_is_noticed_by_a_timer():
 
 
 def test_a_rule_of_a_sequence_that_has_run_out():
-    over = both(seen("a"), d_not(sequence("a", "b", within=100)))
+    over = both(seen("a"), Not(sequence("a", "b", within=100)))
     assert fires(over, (0, "a"), (10, "b"), until=500) == [0, 100]
-
-
-def d_not(part):
-    from streams.core.definition import Not  # noqa: PLC0415 - one use
-
-    return Not(part)
 
 
 def test_a_tick_of_a_visitor_without_anything():
