@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from time import monotonic
 from typing import Any, ClassVar
 
+from aiokafka.errors import ConsumerStoppedError
 from faust.transport.consumer import ensure_TP, ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -50,6 +52,38 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
         """The group has just let us in: that is as good as a heartbeat."""
         self.app.link.lease.renew()
         await super().on_partitions_assigned(assigned, generation_id)
+
+    async def poll(self, active: set[Any], timeout_s: float, generation: int) -> Mapping[Any, list[Any]]:
+        """What the fetcher has of `active`, waiting for it up to the timeout; nothing once the generation is over."""
+        return await self.call_thread(  # type: ignore[no-any-return]
+            self._drain, {driver.ensure_aiokafka_TP(tp) for tp in active}, monotonic() + timeout_s, generation
+        )
+
+    async def _drain(self, active: set[Any], deadline_s: float, generation: int) -> Mapping[Any, list[Any]]:
+        """As aiokafka's `fetched_records`, but a wait that a hand-over overtakes ends empty-handed.
+
+        Positions are set in this thread too, after the generation has changed. So whatever is drained for the old
+        generation is drained before they are set, and will be fetched again.
+        """
+        fetcher, ledger = self._consumer._fetcher, self.app.link.ledger
+        subscriptions = fetcher._subscriptions
+        with subscriptions.fetch_context():
+            while ledger.generation == generation and not subscriptions.reassignment_in_progress:
+                if self._consumer._closed or fetcher._closed:
+                    raise ConsumerStoppedError
+                records: Mapping[Any, list[Any]] = await fetcher.fetched_records(
+                    active, timeout=0, max_records=self._consumer._max_poll_records
+                )  # with timeout 0 nothing in it waits
+                left_s = deadline_s - monotonic()
+                if records or left_s <= 0:
+                    return records
+                waiter = fetcher._create_fetch_waiter()
+                done, _ = await asyncio.wait([waiter], timeout=left_s)
+                if not done:
+                    waiter.cancel()
+                    break
+                waiter.result()  # raises what ended the fetcher
+        return {}
 
     async def committed(self, tps: list[Any]) -> dict[Any, int | None]:
         """The group's committed offsets: where to go on; None where there is none."""
@@ -95,7 +129,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
         ledger, link = self._ledger, self._link
         await ledger.room()
         before = ledger.generation
-        records = await self._poll(timeout)
+        records = await self._poll(timeout, before)
         after = self._note_drained(records)
         if self.should_stop:
             return
@@ -130,8 +164,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
             self._drained.pop(tp, None)
         await super().seek_wait(partitions)
 
-    async def _poll(self, timeout_s: float) -> Mapping[Any, list[Any]]:
-        """What the fetcher has of the partitions that are active *now*.
+    async def _poll(self, timeout_s: float, generation: int) -> Mapping[Any, list[Any]]:
+        """What the fetcher has of the partitions that are active now.
 
         Faust hands the living set to the consumer's thread; a partition that becomes active while a poll waits would
         be drained by it, before its position is set.
@@ -139,12 +173,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = set(self._active_partitions)
-        if not active:
+        if not active or self._ledger.generation != generation:
             await self.sleep(IDLE_S)
             return {}
         if not any(tp.topic == self._link.clickstream for tp in active):
             timeout_s = IDLE_S  # recovery: look soon whether it is over
-        records: Mapping[Any, list[Any]] = await self._getmany(active, timeout_s)
+        records: Mapping[Any, list[Any]] = await self._thread.poll(active, timeout_s, generation)
         return records
 
     def resume_partitions(self, tps: Iterable[Any]) -> None:

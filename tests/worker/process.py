@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 
 import uvloop
@@ -14,4 +16,6 @@ from tests.worker.small import SMALL
 if __name__ == "__main__":
     settings = load_settings()
     configure_logs(settings.log_format, settings.log_level)
+    if "WORKER_VERBOSE" in os.environ:  # Faust and aiokafka tell every step of a rebalance
+        logging.getLogger().setLevel(logging.INFO)
     sys.exit(uvloop.run(run_worker(settings, machine=SMALL)))
