@@ -10,8 +10,17 @@ from streams.core.engine import Position, step, tick
 from streams.core.event import Event
 from streams.core.ruleset import EngineOptions, Ruleset
 from streams.core.visitor import decode_visitor, encode_visitor
-from tests.core.build import T0, Log, compiled
-from tests.core.programs import TIMEOUT, conditions, histories, histories_with_sessions
+from tests.core.build import HOUR, T0, Log, compiled
+from tests.core.programs import (
+    TIMEOUT,
+    at_most_counts,
+    conditions,
+    histories,
+    histories_with_sessions,
+    missings,
+    positive_counts,
+    sequences,
+)
 from tests.core.reference import Seen, firings
 
 OPTIONS = EngineOptions(session_timeout_ms=TIMEOUT)
@@ -152,3 +161,68 @@ def test_the_row_says_when_something_is_due(parts, history):
         if due > log.now + 1:
             before = encode_visitor(log.state)
             assert tick(decode_visitor("v", before), log.ruleset, T0 + due - 1) == (decode_visitor("v", before), [])
+
+
+# --- late events
+
+LATE = EngineOptions(session_timeout_ms=HOUR)
+
+
+def told_apart(history: list[Seen]) -> list[Seen]:
+    """No two at one moment: their order would be that of the log."""
+    return [Seen(seen.ts + index, seen.type, (*seen.props, ("i", index))) for index, seen in enumerate(history)]
+
+
+def all_at(ruleset: Ruleset, history: list[Seen], end: int) -> Log:
+    """Everything reaches the log at `end`: within the lateness bound, in one session, in the order given."""
+    log = Log(ruleset)
+    for seen in history:
+        log.add(end, seen.type, ts=seen.ts, props=dict(seen.props))
+    return log
+
+
+@given(st.lists(positive_counts | at_most_counts, min_size=1, max_size=3), histories, st.data())
+def test_counts_do_not_depend_on_the_order_of_arrival(parts, history, data):
+    ruleset = compiled(*parts, options=LATE)
+    end = history[-1].ts
+    one = all_at(ruleset, history, end).state.sessions[0]
+    other = all_at(ruleset, data.draw(st.permutations(history)), end).state.sessions[0]
+    assert (one.start, one.last, one.events) == (other.start, other.last, other.events)
+    for rule in ruleset.rules:
+        (leaf,) = rule.tree.leaves
+        for at in range(T0 + end, T0 + end + 70, 5):
+            assert leaf.value(one, at) == leaf.value(other, at)
+
+
+@given(sequences, histories, st.data())
+def test_a_sequence_is_found_in_any_order_of_arrival(part, history, data):
+    """At least one match where there is one; which of several is found first depends on what came first."""
+    history = told_apart(history)
+    if firings({"r": part}, history, HOUR, END):
+        assert all_at(compiled(part, options=LATE), data.draw(st.permutations(history)), history[-1].ts).at != []
+
+
+@given(missings.filter(lambda part: part.for_ms is not None), histories, st.data())
+def test_an_absence_is_found_in_any_order_of_arrival(part, history, data):
+    """Of absences that are complete after everything has arrived, nothing depends on the order."""
+    history = told_apart(history)
+    end, later = history[-1].ts, history[-1].ts + HOUR - 1
+    log = all_at(compiled(part, options=LATE), data.draw(st.permutations(history)), end).tick(later)
+    expected = {at for _, at in firings({"r": part}, history, HOUR, later) if at > end}
+    assert {at for at in log.at if at > end} == expected
+
+
+@given(programs, programs, histories, st.data())
+def test_a_reload_between_any_two_events_keeps_what_did_not_change(kept, others, history, data):
+    """Other rules come and go; those that stay find the same."""
+    here, there = compiled(*kept, options=OPTIONS), compiled(*kept, *others, options=OPTIONS)
+    plain, reloaded = Log(here), Log(here)
+    for seen in history:
+        feed(plain, seen)
+        reloaded.ruleset = data.draw(st.sampled_from([here, there]))
+        feed(reloaded.recode(), seen)
+    plain.tick(END)
+    reloaded.ruleset = here
+    reloaded.tick(END)
+    names = {f"r{index}" for index in range(len(kept))}
+    assert [one for one in reloaded.fired if one[0] in names] == plain.fired

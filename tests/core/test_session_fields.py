@@ -29,8 +29,8 @@ def test_what_a_session_does_not_know_is_missing(field):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("duration", 7), ("events", 2), ("page_views", 1), ("entry_path", "/a"), ("referrer_host", "h"), ("device", "d"),
-        ("country", "c"), ("locale", "l"), ("returning", False), ("campaign.source", "n"),
+        ("duration", 7), ("events", 2), ("page_views", 1), ("entry_path", "/a"), ("referrer_host", "h"),
+        ("device", "d"), ("country", "c"), ("locale", "l"), ("returning", False), ("campaign.source", "n"),
     ],
 )  # fmt: skip
 def test_a_session_tells_what_it_knows(field, value):
