@@ -1,6 +1,4 @@
-"""A small HTTP/1.1 client for load: keep-alive connections, no redirects, no chunked bodies; cheap enough to be no part
-of what is measured.
-"""
+"""A small HTTP/1.1 client for load: keep-alive, no redirects, no chunked bodies; cheap beside what is measured."""
 
 from __future__ import annotations
 

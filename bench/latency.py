@@ -72,10 +72,20 @@ def place(kind: str, bootstrap: str, redis_url: str, folder: Path) -> Iterator[P
     keys.save(folder / "keys.json")
     with leased_port() as worker_port, leased_port() as api_port, leased_port() as metrics_port:
         settings = Settings(
-            kafka_bootstrap=bootstrap, redis_url=redis_url, rules_dir=write_rules(folder / "rules", jobs(20)),
-            app_id=f"l{os.getpid()}", topic_prefix=f"l{os.getpid()}-", partitions=4, keys_file=folder / "keys.json",
-            fetch_wait_ms=log.fetch_wait_ms(kind), broker_rebalance_timeout_s=6.0, worker_http_port=worker_port,
-            api_port=api_port, metrics_port=metrics_port, rate_per_address_per_s=10**6, rate_per_key_per_s=10**6,
+            kafka_bootstrap=bootstrap,
+            redis_url=redis_url,
+            rules_dir=write_rules(folder / "rules", jobs(20)),
+            app_id=f"l{os.getpid()}",
+            topic_prefix=f"l{os.getpid()}-",
+            partitions=4,
+            keys_file=folder / "keys.json",
+            fetch_wait_ms=log.fetch_wait_ms(kind),
+            broker_rebalance_timeout_s=6.0,
+            worker_http_port=worker_port,
+            api_port=api_port,
+            metrics_port=metrics_port,
+            rate_per_address_per_s=10**6,
+            rate_per_key_per_s=10**6,
         )
         with worker(settings) as consuming:
             consuming.until_ready()
@@ -88,8 +98,11 @@ class Run:
     """One load for some seconds."""
 
     def __init__(self, here: Place, per_s: int, seconds: float, probes_per_s: float) -> None:
-        self.client = Client(here.settings.api_host, here.settings.api_port,
-                             {"Authorization": f"Bearer {here.keys.server}", "Content-Type": "application/json"})
+        self.client = Client(
+            here.settings.api_host,
+            here.settings.api_port,
+            {"Authorization": f"Bearer {here.keys.server}", "Content-Type": "application/json"},
+        )
         self.per_s, self.seconds, self.probes_per_s = per_s, seconds, probes_per_s
         self.seen = Seen()
         self.measuring_from = 0.0
@@ -115,10 +128,18 @@ class Run:
         made = []
         for count, record in enumerate(clickstream(number, VISITORS, seed=self.per_s)):
             event = msgspec.json.decode(record.value)
-            made.append(msgspec.json.encode({
-                "id": f"{self._name}-{count}", "visitor": event["visitor"], "type": event["type"],
-                "page": event["page"], "props": event["props"], "context": event["context"],
-            }))
+            made.append(
+                msgspec.json.encode(
+                    {
+                        "id": f"{self._name}-{count}",
+                        "visitor": event["visitor"],
+                        "type": event["type"],
+                        "page": event["page"],
+                        "props": event["props"],
+                        "context": event["context"],
+                    }
+                )
+            )
         return made
 
     async def _post(self, body: bytes, query: str = "") -> Answer | None:
@@ -203,11 +224,13 @@ def measured(here: Place, kind: str, per_s: int, options: argparse.Namespace) ->
     (p50, p99), (wait_p50, wait_p99) = _percentiles(seen.polled), _percentiles(seen.waited)
     post_p50, post_p99 = _percentiles(seen.acknowledged)
     return {
-        "broker": kind, "events_per_s": per_s, "p50_ms": p50, "p99_ms": p99, "wait_p50_ms": wait_p50, "wait_p99_ms": wait_p99,
+        "broker": kind, "events_per_s": per_s, "p50_ms": p50, "p99_ms": p99,
+        "wait_p50_ms": wait_p50, "wait_p99_ms": wait_p99,
         "probes": len(seen.polled) + len(seen.waited), "failures": seen.failures,
         "hops_ms": {"post_p50": post_p50, "post_p99": post_p99, "probe_post_p50": _percentiles(seen.probe_post)[0],
                     "worker_mean": hops, "read_p50": _percentiles(seen.read)[0]},
-        "cpu_cores": {"worker": round((here.worker.cpu_s() - cpu[0]) / took, 2), "api": round((here.api.cpu_s() - cpu[1]) / took, 2)},
+        "cpu_cores": {"worker": round((here.worker.cpu_s() - cpu[0]) / took, 2),
+                      "api": round((here.api.cpu_s() - cpu[1]) / took, 2)},
         "lag": sum(float(value) for value in re.findall(r"^avert_lag_records\{.*\} (\S+)", page, re.MULTILINE)),
     }  # fmt: skip
 
@@ -215,7 +238,9 @@ def measured(here: Place, kind: str, per_s: int, options: argparse.Namespace) ->
 def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--broker", choices=("both", "embedded", "kafka"), default="both" if log.kafka_is_here() else "embedded")
+    parser.add_argument(
+        "--broker", choices=("both", "embedded", "kafka"), default="both" if log.kafka_is_here() else "embedded"
+    )
     parser.add_argument("--rates", default="500,2000", help="events a second, one after the other")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--probes", type=float, default=20, help="a second")
@@ -223,12 +248,17 @@ def main() -> None:
     say(machine())
     rows: list[dict[str, Any]] = []
     for kind in ("embedded", "kafka") if options.broker == "both" else (options.broker,):
-        with tempfile.TemporaryDirectory() as folder, log.broker_of(kind) as bootstrap, EmbeddedCache() as cache, \
-                place(kind, bootstrap, cache.url, Path(folder)) as here:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            log.broker_of(kind) as bootstrap,
+            EmbeddedCache() as cache,
+            place(kind, bootstrap, cache.url, Path(folder)) as here,
+        ):
             for per_s in map(int, options.rates.split(",")):
                 rows.append(measured(here, kind, per_s, options))
                 say(f"  {kind} at {per_s}/s: p50 {rows[-1]['p50_ms']} ms, p99 {rows[-1]['p99_ms']} ms")
-    table(("", "events/s", "p50 ms", "p99 ms", "?wait p50", "?wait p99", "probes", "failures", "worker cores", "API cores"), [
+    head = ("", "events/s", "p50 ms", "p99 ms", "?wait p50", "?wait p99", "probes", "failures", "worker CPU", "API CPU")
+    table(head, [
         [row["broker"], row["events_per_s"], row["p50_ms"], row["p99_ms"], row["wait_p50_ms"], row["wait_p99_ms"],
          row["probes"], row["failures"], row["cpu_cores"]["worker"], row["cpu_cores"]["api"]] for row in rows
     ])  # fmt: skip

@@ -1,7 +1,7 @@
-"""A load that does what real ones do (repeats, lateness, disorder, withdrawn consent, garbage), and knows what was accepted.
+"""A load like real ones (repeats, lateness, disorder, withdrawn consent, garbage) that knows what was accepted.
 
-*Accepted* is what Kafka has acknowledged, and nothing else. Events are made of a seeded shop's clickstream; what is added
-to it is drawn with the same seed.
+*Accepted* is what Kafka has acknowledged, and nothing else. Events are made of a seeded shop's clickstream; what is
+added to it is drawn with the same seed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -86,12 +87,11 @@ class Load:
     records: Iterator[Sent]
     per_s: int
     accepted: dict[tuple[int, int], Sent] = field(default_factory=dict)  # (partition, offset) -> what was acknowledged
-    error: BaseException | None = None
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "load"))
 
     def __enter__(self) -> Self:
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load")
-        self._thread.start()
+        self._sending = self._thread.submit(asyncio.run, self._send())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,15 +100,11 @@ class Load:
     def stop(self) -> None:
         """Send no more; return when everything sent is acknowledged. Raises what went wrong."""
         self._stop.set()
-        self._thread.join()
-        if self.error is not None:
-            raise self.error
+        self._sending.result()
 
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._send())
-        except Exception as error:
-            self.error = error
+    def check(self) -> None:
+        """Raise what went wrong, or that the load has come to its end."""
+        assert not self._sending.done(), self._sending.result()
 
     async def _send(self) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=5)
@@ -116,19 +112,20 @@ class Load:
         try:
             waiting: list[tuple[Sent, Any]] = []
             loop = asyncio.get_running_loop()
-            began, number = loop.time(), 0
-            for sent in self.records:
+            began = loop.time()
+            for number, sent in enumerate(self.records, 1):
                 if self._stop.is_set():
                     break
                 partition = partition_of(sent.key, self.partitions)
-                waiting.append((sent, await producer.send(
-                    self.topic, sent.value, sent.key, partition, sent.timestamp, headers=FOLLOWS_LOG)))
-                number += 1
+                written = await producer.send(
+                    self.topic, sent.value, sent.key, partition, sent.timestamp, headers=FOLLOWS_LOG
+                )
+                waiting.append((sent, written))
                 if number % max(1, int(self.per_s * PACE_S)) == 0:
                     await asyncio.sleep(max(0.0, began + number / self.per_s - loop.time()))
-            for sent, future in waiting:
-                written = await future
-                self.accepted[written.partition, written.offset] = sent
+            for sent, written in waiting:
+                at = await written
+                self.accepted[at.partition, at.offset] = sent
         finally:
             await producer.stop()
 

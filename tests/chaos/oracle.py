@@ -39,7 +39,7 @@ class Expected:
 
 @dataclass
 class Found:
-    """What is there. `repeats`: how many effects came more than once (that is allowed: with the same id and content)."""
+    """What is there. `repeats`: how many effects came more than once (allowed: with the same id and content)."""
 
     effects: Effects
     rows: dict[str, bytes]
@@ -82,7 +82,8 @@ class _Partition:
                 continue
             name = event.visitor
             state, result, effects = step(
-                visitors.pop(name, None), event, Position(record.offset, record.timestamp), self.ruleset, self.clock)
+                visitors.pop(name, None), event, Position(record.offset, record.timestamp), self.ruleset, self.clock
+            )
             want.results[result] += 1
             self._keep(name, state, effects)
 
@@ -96,7 +97,9 @@ class _Partition:
     def _keep(self, name: str, state: Visitor | None, effects: list[Effect]) -> None:
         for effect in effects:
             key, content = _identified(msgspec.json.decode(msgspec.json.encode(effect)))
-            assert self.want.effects.setdefault(key, content) == content, f"two different effects have one id: {content}"
+            assert self.want.effects.setdefault(key, content) == content, (
+                f"two different effects have one id: {content}"
+            )
         if state is not None:
             self.want.visitors[name] = state
             if state.due < NEVER:
@@ -158,15 +161,24 @@ def differences(want: Expected, found: Found, most: int = 5) -> list[str]:
         if keys:
             by_topic = Counter(key[0] for key in keys)
             told.append(f"effects {word}: {dict(by_topic)}")
-            told += [f"  {key}: want {want.effects.get(key)}, found {found.effects.get(key)}" for key in sorted(keys)[:most]]
+            told += [
+                f"  {key}: want {want.effects.get(key)}, found {found.effects.get(key)}" for key in sorted(keys)[:most]
+            ]
     missing, extra = want.visitors.keys() - found.rows.keys(), found.rows.keys() - want.visitors.keys()
     if missing or extra:
-        told.append(f"rows: {len(missing)} missing {sorted(missing)[:most]}, {len(extra)} too many {sorted(extra)[:most]}")
+        told.append(
+            f"rows: {len(missing)} missing {sorted(missing)[:most]}, {len(extra)} too many {sorted(extra)[:most]}"
+        )
     wrong = []
     for name in sorted(want.visitors.keys() & found.rows.keys()):
         state, right = decode_visitor(name, found.rows[name]), want.visitors[name]
         if state != right:
-            wrong.append(f"  {name}: " + "; ".join(_unequal(msgspec.to_builtins(right, str_keys=True), msgspec.to_builtins(state, str_keys=True))))
+            wrong.append(
+                f"  {name}: "
+                + "; ".join(
+                    _unequal(msgspec.to_builtins(right, str_keys=True), msgspec.to_builtins(state, str_keys=True))
+                )
+            )
     if wrong:
         told += [f"rows other than expected: {len(wrong)} of {len(want.visitors)}", *wrong[:most]]
     return told

@@ -29,18 +29,29 @@ class House:
         self.broker, self.cache = EmbeddedBroker(), EmbeddedCache()
         self.url = f"http://127.0.0.1:{settings.api_port}"
         with_addresses = {"kafka_bootstrap": self.broker.address, "redis_url": self.cache.url}
-        self.settings = Settings(**{name: getattr(settings, name) for name in settings.__struct_fields__} | with_addresses)
+        self.settings = Settings(
+            **{name: getattr(settings, name) for name in settings.__struct_fields__} | with_addresses
+        )
 
     def post(self, visitor: str, wait_ms: int = 0) -> httpx.Response:
         """One empty search of a visitor, as his site's server sends it."""
         event = {"id": f"e{next(_numbers)}", "visitor": visitor, "type": "search", "props": {"results": 0}}
-        return httpx.post(f"{self.url}/v1/events", json=event, headers={"Authorization": f"Bearer {self.keys.server}"},
-                          params={"wait": wait_ms} if wait_ms else {}, timeout=10)
+        return httpx.post(
+            f"{self.url}/v1/events",
+            json=event,
+            headers={"Authorization": f"Bearer {self.keys.server}"},
+            params={"wait": wait_ms} if wait_ms else {},
+            timeout=10,
+        )
 
     def suggestions(self, visitor: str) -> Any:
         """What the site would show."""
-        answer = httpx.get(f"{self.url}/v1/suggestions", params={"visitor": visitor}, timeout=10,
-                           headers={"Authorization": f"Bearer {self.keys.server}"})
+        answer = httpx.get(
+            f"{self.url}/v1/suggestions",
+            params={"visitor": visitor},
+            timeout=10,
+            headers={"Authorization": f"Bearer {self.keys.server}"},
+        )
         assert answer.status_code == 200, answer.text
         return answer.json()["suggestions"]
 
@@ -59,10 +70,20 @@ def house(tmp_path: Path) -> Iterator[House]:
     rules, keys = write_rules(tmp_path / "rules", jobs(1)), LocalKeys()
     keys.save(tmp_path / "keys.json")
     with leased_port() as worker_port, leased_port() as api_port, leased_port() as metrics_port:
-        made = House(rules, keys, Settings(
-            rules_dir=rules, partitions=2, keys_file=tmp_path / "keys.json", worker_http_port=worker_port,
-            api_port=api_port, metrics_port=metrics_port, fetch_wait_ms=FETCH_WAIT_MS, broker_rebalance_timeout_s=6.0,
-        ))
+        made = House(
+            rules,
+            keys,
+            Settings(
+                rules_dir=rules,
+                partitions=2,
+                keys_file=tmp_path / "keys.json",
+                worker_http_port=worker_port,
+                api_port=api_port,
+                metrics_port=metrics_port,
+                fetch_wait_ms=FETCH_WAIT_MS,
+                broker_rebalance_timeout_s=6.0,
+            ),
+        )
         with contextlib.ExitStack() as ends:
             ends.callback(made.broker.stop)
             ends.callback(made.cache.stop)
@@ -76,7 +97,9 @@ def until(condition: Callable[[], object], program: Program) -> None:
 
 def metric(page: str, name: str) -> float:
     """The sum of a metric over its labels."""
-    return sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith((f"{name} ", f"{name}{{")))
+    return sum(
+        float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith((f"{name} ", f"{name}{{"))
+    )
 
 
 def test_the_worker_waits_for_the_broker_says_so_and_works_when_it_comes(house: House) -> None:

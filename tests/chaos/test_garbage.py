@@ -87,14 +87,21 @@ def settings(broker: str, redis_url: str, unique: str, tmp_path: Path) -> Iterat
     outcomes.write_text(outcomes.read_text() + '  applied: {kind: conversion, when: {event: "*"}, value: 0}\n')
     with leased_port() as port:
         yield Settings(
-            kafka_bootstrap=broker, redis_url=redis_url, rules_dir=rules, app_id=unique, topic_prefix=f"{unique}-",
-            partitions=PARTITIONS, worker_http_port=port, commit_interval_s=0.3, fetch_wait_ms=FETCH_WAIT_MS,
+            kafka_bootstrap=broker,
+            redis_url=redis_url,
+            rules_dir=rules,
+            app_id=unique,
+            topic_prefix=f"{unique}-",
+            partitions=PARTITIONS,
+            worker_http_port=port,
+            commit_interval_s=0.3,
+            fetch_wait_ms=FETCH_WAIT_MS,
             broker_rebalance_timeout_s=6.0,
         )
 
 
 async def send(settings: Settings, topic: str) -> tuple[set[str], dict[str, str]]:
-    """Good events, and 1 % garbage between them. Returns the ids of the good ones, and {where: reason} of the garbage."""
+    """Good events, 1 % garbage between them. Returns the ids of the good ones, and {where: reason} of the garbage."""
     chance = random.Random(1)
     kinds = list(GARBAGE)
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, acks="all", linger_ms=5)
@@ -108,12 +115,21 @@ async def send(settings: Settings, topic: str) -> tuple[set[str], dict[str, str]
             good.add(whole["id"])
             if number % 50 == 7:
                 whole |= STRANGE[number // 50 % len(STRANGE)]
-            waiting.append(await producer.send(
-                topic, json.dumps(whole).encode(), record.visitor.encode(), partition, record.timestamp, headers=headers))
+            waiting.append(
+                await producer.send(
+                    topic,
+                    json.dumps(whole).encode(),
+                    record.visitor.encode(),
+                    partition,
+                    record.timestamp,
+                    headers=headers,
+                )
+            )
             if number % 100 == 0:
                 key, value, reason = GARBAGE[kinds[number // 100 % len(kinds)]]
                 written = await producer.send_and_wait(
-                    topic, value, key, chance.randrange(PARTITIONS), record.timestamp, headers=headers)
+                    topic, value, key, chance.randrange(PARTITIONS), record.timestamp, headers=headers
+                )
                 bad[f"{topic}/{written.partition}@{written.offset}"] = reason.value
         await asyncio.gather(*waiting)
     finally:
@@ -129,13 +145,17 @@ def test_garbage_becomes_dead_letters_and_no_neighbour_is_lost(settings: Setting
         good, bad = asyncio.run(send(settings, topic))
         assert set(bad.values()) == {reason.value for _, _, reason in GARBAGE.values()}
         goal = asyncio.run(ends(settings.kafka_bootstrap, topic, PARTITIONS))
-        asyncio.run(asyncio.wait_for(
-            until_committed(settings.kafka_bootstrap, settings.app_id, goal, program.child.check), 40))
+        asyncio.run(
+            asyncio.wait_for(until_committed(settings.kafka_bootstrap, settings.app_id, goal, program.child.check), 40)
+        )
         found = collect(settings, PARTITIONS)
 
         assert {key[1]: reason for key, reason in found.effects.items() if key[0] == "deadletter"} == bad
-        applied = [content["trigger"] for (record, *_), content in found.effects.items()
-                   if record == "outcome" and content["outcome"] == "applied"]
+        applied = [
+            content["trigger"]
+            for (record, *_), content in found.effects.items()
+            if record == "outcome" and content["outcome"] == "applied"
+        ]
         assert sorted(applied) == sorted(good)
         assert found.contradictions == []
         assert answers(f"{program.url}/readyz")
@@ -144,4 +164,6 @@ def test_garbage_becomes_dead_letters_and_no_neighbour_is_lost(settings: Setting
 
 def dead_letters_metered(metrics: Callable[[], str]) -> Counter[str]:
     lines = [line for line in metrics().splitlines() if line.startswith("avert_dead_letters_total{")]
-    return Counter({line.partition('reason="')[2].partition('"')[0]: int(float(line.rpartition(" ")[2])) for line in lines})
+    return Counter(
+        {line.partition('reason="')[2].partition('"')[0]: int(float(line.rpartition(" ")[2])) for line in lines}
+    )
