@@ -14,7 +14,8 @@ from collections.abc import Callable
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams.embedded.kafka import KafkaNode
+from streams.embedded.kafka import KafkaNode, fetch_libs
+from streams.errors import BrokerUnavailableError
 from streams.settings import Settings
 from tests.worker.small import event_bytes
 from tests.worker.support import (
@@ -145,7 +146,7 @@ async def test_frozen_worker_that_thaws_ends_and_spoils_nothing(settings: Settin
 
 
 async def test_worker_waits_for_a_broker_that_is_not_there_yet(unique: str, start: Start) -> None:
-    node = KafkaNode()
+    node = KafkaNode(libs=fetch_libs())
     settings = test_settings(node.address, unique)
     worker = start(settings)
     await until(lambda: "kafka_unreachable" in worker.output(), "the worker says what it waits for")
@@ -155,17 +156,38 @@ async def test_worker_waits_for_a_broker_that_is_not_there_yet(unique: str, star
         await worker.ready()
 
 
-async def test_worker_survives_a_broker_that_is_away_for_a_moment(unique: str, start: Start) -> None:
-    with KafkaNode() as node:
-        settings = test_settings(node.address, unique)
-        oracle = Oracle(settings)
+async def broker_away(
+    settings: Settings, node: KafkaNode, worker: WorkerProcess, start: Start, outlast_s: float = 0.0
+) -> None:
+    """Load, the broker's crash and return after `outlast_s`, load; everything is applied once in the end."""
+    oracle = Oracle(settings)
+    async with producer(settings) as client:
+        await load(oracle, client, 1.0)
+        node.kill()
+        running = asyncio.create_task(load(oracle, client, 0.5))
+        await asyncio.sleep(outlast_s)
+        await asyncio.to_thread(node.start)
+        await running
+        await load(oracle, client, 1.0)
+        if outlast_s:
+            assert await worker.ended() == BrokerUnavailableError.exit_code
+            assert "lease_lost" in worker.output()
+            await start(settings).ready()
+        await oracle.check()
+
+
+async def test_worker_survives_a_broker_that_is_away_for_less_than_the_session(unique: str, start: Start) -> None:
+    with KafkaNode(libs=fetch_libs()) as node:
+        settings = test_settings(
+            node.address, unique, broker_session_timeout_s=40.0, broker_rebalance_timeout_s=40.0
+        )
         worker = await start(settings).ready()
-        async with producer(settings) as client:
-            await load(oracle, client, 1.0)
-            node.kill()
-            await asyncio.to_thread(node.start)
-            await load(oracle, client, 1.0)
-            if worker.process.poll() is not None:  # allowed when it took longer than the lease: loudly, and then:
-                assert worker.process.returncode != 0
-                await start(settings).ready()
-            await oracle.check()
+        await broker_away(settings, node, worker, start)
+        assert worker.process.poll() is None
+
+
+async def test_worker_ends_loudly_when_the_broker_was_away_for_longer(unique: str, start: Start) -> None:
+    with KafkaNode(libs=fetch_libs()) as node:
+        settings = test_settings(node.address, unique, broker_session_timeout_s=6.0)
+        # The lease has gone by then, and the worker cannot know to whom.
+        await broker_away(settings, node, await start(settings).ready(), start, settings.broker_session_timeout_s)
