@@ -29,7 +29,7 @@ import uvloop
 from bench import _log as log
 from bench._http import Answer, Client
 from bench._processes import Program, api, leased_port, seconds_of, worker
-from bench._report import last_line, machine, say, table
+from bench._report import last_line, machine, machine_busy_s, say, table
 from bench._workload import clickstream, jobs, write_rules
 from streams.embedded.local import LocalKeys
 from streams.embedded.stack import EmbeddedCache
@@ -213,7 +213,7 @@ def _percentiles(values: list[float]) -> tuple[float, float]:
 def measured(here: Place, kind: str, per_s: int, options: argparse.Namespace) -> dict[str, Any]:
     """One run, as a result row."""
     before, cpu = seconds_of(here.worker.metrics(), "avert_hop_seconds", "hop"), (here.worker.cpu_s(), here.api.cpu_s())
-    began = time.monotonic()
+    began, busy_s = time.monotonic(), machine_busy_s()
     seen = uvloop.run(Run(here, per_s, options.seconds, options.probes).go())
     took = time.monotonic() - began
     page = here.worker.metrics()
@@ -230,7 +230,8 @@ def measured(here: Place, kind: str, per_s: int, options: argparse.Namespace) ->
         "hops_ms": {"post_p50": post_p50, "post_p99": post_p99, "probe_post_p50": _percentiles(seen.probe_post)[0],
                     "worker_mean": hops, "read_p50": _percentiles(seen.read)[0]},
         "cpu_cores": {"worker": round((here.worker.cpu_s() - cpu[0]) / took, 2),
-                      "api": round((here.api.cpu_s() - cpu[1]) / took, 2)},
+                      "api": round((here.api.cpu_s() - cpu[1]) / took, 2),
+                      "machine": round((machine_busy_s() - busy_s) / took, 2)},
         "lag": sum(float(value) for value in re.findall(r"^avert_lag_records\{.*\} (\S+)", page, re.MULTILINE)),
     }  # fmt: skip
 
@@ -257,11 +258,27 @@ def main() -> None:
             for per_s in map(int, options.rates.split(",")):
                 rows.append(measured(here, kind, per_s, options))
                 say(f"  {kind} at {per_s}/s: p50 {rows[-1]['p50_ms']} ms, p99 {rows[-1]['p99_ms']} ms")
-    head = ("", "events/s", "p50 ms", "p99 ms", "?wait p50", "?wait p99", "probes", "failures", "worker CPU", "API CPU")
+    head = (
+        "",
+        "events/s",
+        "p50 ms",
+        "p99 ms",
+        "?wait p50",
+        "?wait p99",
+        "probes",
+        "failures",
+        "worker",
+        "API",
+        "machine",
+    )
     table(head, [
         [row["broker"], row["events_per_s"], row["p50_ms"], row["p99_ms"], row["wait_p50_ms"], row["wait_p99_ms"],
-         row["probes"], row["failures"], row["cpu_cores"]["worker"], row["cpu_cores"]["api"]] for row in rows
+         row["probes"], row["failures"], row["cpu_cores"]["worker"], row["cpu_cores"]["api"],
+         row["cpu_cores"]["machine"]] for row in rows
     ])  # fmt: skip
+    say(
+        "(worker, API, machine: cores busy; what the machine has busy beyond these, broker and load is somebody else's)"
+    )
     say()
     say("where the milliseconds go (client: median; worker: mean of its batches)")
     names = list(dict.fromkeys(hop for row in rows for hop in row["hops_ms"]["worker_mean"]))
