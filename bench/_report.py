@@ -66,10 +66,6 @@ def cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def machine_busy_s() -> float:
-    """CPU seconds that everything on this machine has used so far (Linux); a busy machine makes figures worse."""
-    stat = Path("/proc/stat")
-    if not stat.exists():
-        return 0.0
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, stat.read_text().split("\n", 1)[0].split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+def load_average() -> float:
+    """How many processes wanted a core in the last minute, ours included; more than there are makes figures worse."""
+    return round(os.getloadavg()[0], 1)

@@ -29,7 +29,7 @@ import uvloop
 from bench import _log as log
 from bench._http import Answer, Client
 from bench._processes import Program, api, leased_port, seconds_of, worker
-from bench._report import last_line, machine, machine_busy_s, say, table
+from bench._report import last_line, load_average, machine, say, table
 from bench._workload import clickstream, jobs, write_rules
 from streams.embedded.local import LocalKeys
 from streams.embedded.stack import EmbeddedCache
@@ -213,7 +213,7 @@ def _percentiles(values: list[float]) -> tuple[float, float]:
 def measured(here: Place, kind: str, per_s: int, options: argparse.Namespace) -> dict[str, Any]:
     """One run, as a result row."""
     before, cpu = seconds_of(here.worker.metrics(), "avert_hop_seconds", "hop"), (here.worker.cpu_s(), here.api.cpu_s())
-    began, busy_s = time.monotonic(), machine_busy_s()
+    began = time.monotonic()
     seen = uvloop.run(Run(here, per_s, options.seconds, options.probes).go())
     took = time.monotonic() - began
     page = here.worker.metrics()
@@ -231,7 +231,7 @@ def measured(here: Place, kind: str, per_s: int, options: argparse.Namespace) ->
                     "worker_mean": hops, "read_p50": _percentiles(seen.read)[0]},
         "cpu_cores": {"worker": round((here.worker.cpu_s() - cpu[0]) / took, 2),
                       "api": round((here.api.cpu_s() - cpu[1]) / took, 2),
-                      "machine": round((machine_busy_s() - busy_s) / took, 2)},
+                      "load_average": load_average()},
         "lag": sum(float(value) for value in re.findall(r"^avert_lag_records\{.*\} (\S+)", page, re.MULTILINE)),
     }  # fmt: skip
 
@@ -258,27 +258,12 @@ def main() -> None:
             for per_s in map(int, options.rates.split(",")):
                 rows.append(measured(here, kind, per_s, options))
                 say(f"  {kind} at {per_s}/s: p50 {rows[-1]['p50_ms']} ms, p99 {rows[-1]['p99_ms']} ms")
-    head = (
-        "",
-        "events/s",
-        "p50 ms",
-        "p99 ms",
-        "?wait p50",
-        "?wait p99",
-        "probes",
-        "failures",
-        "worker",
-        "API",
-        "machine",
-    )
-    table(head, [
+    head = ("broker", "events/s", "p50 ms", "p99 ms", "?wait p50", "?wait p99", "probes", "failures", "worker", "API", "load")
+    table(head, [  # worker, API: cores; load: the machine's load average
         [row["broker"], row["events_per_s"], row["p50_ms"], row["p99_ms"], row["wait_p50_ms"], row["wait_p99_ms"],
          row["probes"], row["failures"], row["cpu_cores"]["worker"], row["cpu_cores"]["api"],
-         row["cpu_cores"]["machine"]] for row in rows
+         row["cpu_cores"]["load_average"]] for row in rows
     ])  # fmt: skip
-    say(
-        "(worker, API, machine: cores busy; what the machine has busy beyond these, broker and load is somebody else's)"
-    )
     say()
     say("where the milliseconds go (client: median; worker: mean of its batches)")
     names = list(dict.fromkeys(hop for row in rows for hop in row["hops_ms"]["worker_mean"]))

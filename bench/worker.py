@@ -23,7 +23,7 @@ import msgspec
 from bench import _log as log
 from bench._processes import Program, leased_port, seconds_of, worker
 from bench._reference import expected_matches
-from bench._report import last_line, machine, machine_busy_s, say, table
+from bench._report import last_line, load_average, machine, say, table
 from bench._workload import SESSION_TIMEOUT_MS, Job, Record, clickstream, jobs, write_rules
 from streams.embedded.stack import EmbeddedCache
 from streams.settings import Settings
@@ -138,11 +138,9 @@ def _runs(options: argparse.Namespace, faust_work: Work, avert_work: Work) -> It
     if options.faust_events:
         plan += [("faust", faust_work), ("avert", avert_work)]
     for number, (what, work) in enumerate(plan):
-        began, busy_s = time.monotonic(), machine_busy_s()
         measured = asyncio.run((_run_avert if what == "avert" else _run_faust)(work, f"{run}-{what}{number}"))
-        busy = (machine_busy_s() - busy_s) / (time.monotonic() - began)
         say(
-            f"  {measured.name}: {measured.events:,} events in {measured.seconds:.1f} s (machine: {busy:.1f} cores busy)"
+        say(f"  {measured.name}: {len(work.records):,} events, {measured.seconds:.1f} s; load average {load_average()}")
         )
         yield measured
 
