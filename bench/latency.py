@@ -258,7 +258,19 @@ def main() -> None:
             for per_s in map(int, options.rates.split(",")):
                 rows.append(measured(here, kind, per_s, options))
                 say(f"  {kind} at {per_s}/s: p50 {rows[-1]['p50_ms']} ms, p99 {rows[-1]['p99_ms']} ms")
-    head = ("broker", "events/s", "p50 ms", "p99 ms", "?wait p50", "?wait p99", "probes", "failures", "worker", "API", "load")
+    head = (
+        "broker",
+        "events/s",
+        "p50 ms",
+        "p99 ms",
+        "?wait 50",
+        "?wait 99",
+        "probes",
+        "failed",
+        "worker",
+        "API",
+        "load",
+    )
     table(head, [  # worker, API: cores; load: the machine's load average
         [row["broker"], row["events_per_s"], row["p50_ms"], row["p99_ms"], row["wait_p50_ms"], row["wait_p99_ms"],
          row["probes"], row["failures"], row["cpu_cores"]["worker"], row["cpu_cores"]["api"],

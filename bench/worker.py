@@ -139,9 +139,8 @@ def _runs(options: argparse.Namespace, faust_work: Work, avert_work: Work) -> It
         plan += [("faust", faust_work), ("avert", avert_work)]
     for number, (what, work) in enumerate(plan):
         measured = asyncio.run((_run_avert if what == "avert" else _run_faust)(work, f"{run}-{what}{number}"))
-        say(
-        say(f"  {measured.name}: {len(work.records):,} events, {measured.seconds:.1f} s; load average {load_average()}")
-        )
+        took = f"{measured.events:,} events in {measured.seconds:.1f} s"
+        say(f"  {measured.name}: {took}; load average {load_average()}")
         yield measured
 
 
