@@ -65,6 +65,9 @@ def build_app(settings: Settings, link: Link, machine: Machine, partitions: int,
         # What is in hand at the end is finished by us (Link.hand_over).
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
+        # What is persisted is what this process holds in memory, and may rightly be ahead of what the embedded broker
+        # says of the changelog's end.
+        recovery_consistency_check=False,
         producer_acks=-1,
         worker_redirect_stdouts=False,
     )

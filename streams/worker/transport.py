@@ -55,11 +55,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
 
     async def poll(self, active: set[Any], timeout_s: float, generation: int) -> Mapping[Any, list[Any]]:
         """What the fetcher has of `active`, waiting for it up to the timeout; nothing once the generation is over."""
+        of_clickstream = any(tp.topic == self.app.link.clickstream for tp in active)
+        # The embedded broker takes the beginning of the changelog's last record batch for its end. Recovery is over
+        # at that end; so that it does not miss the batch's rest, rows come as a fetch brought them: whole batches.
+        records_max = self._consumer._max_poll_records if of_clickstream else None
+        tps = {driver.ensure_aiokafka_TP(tp) for tp in active}
         return await self.call_thread(  # type: ignore[no-any-return]
-            self._drain, {driver.ensure_aiokafka_TP(tp) for tp in active}, monotonic() + timeout_s, generation
+            self._drain, tps, monotonic() + timeout_s, generation, records_max
         )
 
-    async def _drain(self, active: set[Any], deadline_s: float, generation: int) -> Mapping[Any, list[Any]]:
+    async def _drain(
+        self, active: set[Any], deadline_s: float, generation: int, records_max: int | None
+    ) -> Mapping[Any, list[Any]]:
         """As aiokafka's `fetched_records`, but a wait that a hand-over overtakes ends empty-handed.
 
         Positions are set in this thread too, after the generation has changed. So whatever is drained for the old
@@ -72,7 +79,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
                 if self._consumer._closed or fetcher._closed:
                     raise ConsumerStoppedError
                 records: Mapping[Any, list[Any]] = await fetcher.fetched_records(
-                    active, timeout=0, max_records=self._consumer._max_poll_records
+                    active, timeout=0, max_records=records_max
                 )  # with timeout 0 nothing in it waits
                 left_s = deadline_s - monotonic()
                 if records or left_s <= 0:

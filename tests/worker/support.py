@@ -17,7 +17,6 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.embedded.child import PortLease
 from streams.settings import PREFIX, Settings
@@ -144,6 +143,17 @@ async def put(client: AIOKafkaProducer, settings: Settings, records: Iterable[Pa
         await sent
 
 
+async def ends_of(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """The next offset of each partition (assigned). The embedded broker says it rightly only in a fetch's answer."""
+    ends = await consumer.end_offsets(partitions)
+    for partition, end in ends.items():
+        if end:
+            consumer.seek(partition, end - 1)
+            await until(lambda p=partition: consumer.getmany(p, timeout_ms=1_000), f"the last record of {partition}")
+            ends[partition] = consumer.highwater(partition)
+    return ends
+
+
 async def read(settings: Settings, topic: str) -> list[Any]:
     """All records of a topic, by partition and offset."""
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap, auto_offset_reset="earliest")
@@ -151,7 +161,8 @@ async def read(settings: Settings, topic: str) -> list[Any]:
     try:
         partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
         consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
+        ends = await ends_of(consumer, partitions)
+        await consumer.seek_to_beginning(*partitions)
         records: list[Any] = []
         for partition in partitions:
             while await consumer.position(partition) < ends[partition]:
@@ -180,20 +191,16 @@ async def lag(settings: Settings) -> int:
     """Records of the clickstream that the group has not committed."""
     topic = settings.topic("clickstream")
     partitions = [TopicPartition(topic, number) for number in range(settings.partitions)]
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_bootstrap)
-    await admin.start()
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap, group_id=settings.app_id, enable_auto_commit=False
+    )
     await consumer.start()
     try:
-        ends = await consumer.end_offsets(partitions)
-        committed = await admin.list_consumer_group_offsets(settings.app_id)
-        return sum(
-            end - (max(0, committed[partition].offset) if partition in committed else 0)
-            for partition, end in ends.items()
-        )
+        consumer.assign(partitions)  # by hand: asks for the group's commits without being of the group
+        ends = await ends_of(consumer, partitions)
+        return sum([end - (await consumer.committed(partition) or 0) for partition, end in ends.items()])
     finally:
         await consumer.stop()
-        await admin.close()
 
 
 async def caught_up(settings: Settings) -> None:

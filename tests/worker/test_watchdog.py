@@ -39,6 +39,8 @@ class World:
     def assignment(self) -> set[Any]:
         return {TP}
 
+    def end_of(self, partition: int) -> None: ...
+
     async def highwaters(self, *tps: Any) -> dict[Any, int]:
         if not self.answers:
             raise KafkaConnectionError
