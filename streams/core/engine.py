@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from streams.core.conditions import FRESH, Leaf
 from streams.core.decide import Moment, decide, withdraw
@@ -32,12 +31,14 @@ from streams.core.effects import Effect, EventResult, OutcomeRecord
 from streams.core.event import Event, clamp_ts
 from streams.core.matcher import listens_to
 from streams.core.outcome import amount_of, credited
-from streams.core.ruleset import Listening, Outcome, Rule, Ruleset, Trigger, withdrawn_by
+from streams.core.ruleset import Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
+from streams.core.session_fields import note_facts
 from streams.core.suggestion import effect_id, history_matters_until
 from streams.core.tree import NONE
 from streams.core.visitor import NEVER, SESSIONS_MAX, Session, Visitor, history_of, id_hash, remember_id
 
-_GONE: tuple[None, tuple[Trigger, ...]] = (None, ())
+_NOBODY: frozenset[str] = frozenset()
+_GONE: tuple[None, tuple[Fires, ...]] = (None, ())
 _RECEIPTS = ("suggestion_clicked", "suggestion_dismissed")
 _GRANTED = ("granted", "true", "yes")
 
@@ -125,10 +126,10 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
         if mask:
             fed.append((heard, mask))
     if session.holding:
-        _release(session, ruleset, ts, fed)  # 7
-    withdrawn = _withdrawn(state, session, event, ruleset) if state.live else None
+        _release(session, ruleset, ts, {trigger.key for heard, _ in fed for trigger in heard.triggers})  # 7
+    withdrawn = _withdrawn(state, session, event, ruleset) if state.live else _NOBODY
     touched = set() if session.events else set(ruleset.initial)
-    _note_facts(session, event, ts)  # 8
+    note_facts(session, event, ts)  # 8
     hits: set[int] = set()
     timers = session.timers
     for heard, mask in fed:
@@ -189,54 +190,16 @@ def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effect
     return session
 
 
-def _note_facts(session: Session, event: Event, ts: int) -> None:
-    session.events += 1
-    if ts > session.last:
-        session.last = ts
-    page, context = event.page, event.context
-    if event.type == "page_view":
-        session.page_views += 1
-    if page and (ts < session.start or session.entry_path is None):
-        path = page.get("path") or _part(page.get("url"), "path")
-        session.entry_path = path[:256] if isinstance(path, str) else session.entry_path
-        referrer_host = _part(page.get("referrer"), "hostname")
-        session.referrer_host = referrer_host[:128] if referrer_host else session.referrer_host
-    if ts < session.start:
-        session.start = ts
-    if context:
-        device, country, locale = context.get("device"), context.get("country"), context.get("locale")
-        if type(device) is str:
-            session.device = device[:64]
-        if type(country) is str:
-            session.country = country[:64]
-        if type(locale) is str:
-            session.locale = locale[:64]
-        campaign = context.get("campaign")
-        if isinstance(campaign, dict) and not session.campaign:
-            session.campaign = {k[:32]: v[:64] for k, v in list(campaign.items())[:8] if isinstance(v, str)}
-
-
-def _part(url: object, part: str) -> str | None:
-    if not isinstance(url, str) or not url:
-        return None
-    try:
-        value = getattr(urlsplit(url), part)
-    except ValueError:  # a malformed host: the page was visited all the same
-        return None
-    return value if isinstance(value, str) else None
-
-
-def _release(session: Session, ruleset: Ruleset, ts: int, fed: list[tuple[Listening, int]]) -> None:
-    """Notice, as of `ts`, which of the triggers that held have stopped to, before the event changes that."""
-    concerned = {trigger.key for heard, _ in fed for trigger in heard.triggers}
+def _release(session: Session, ruleset: Ruleset, before: int, concerned: set[int]) -> None:
+    """Notice which of the triggers that held have stopped to, as of `before`, ahead of what changes that."""
     session.holding = [
         key
         for key in session.holding
-        if key not in concerned or ruleset.by_key[key].tree.holds(session, ts, NONE, NONE)
+        if key not in concerned or ruleset.by_key[key].tree.holds(session, before, NONE, NONE)
     ]
 
 
-def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> None:
+def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None:
     """Which of the touched triggers fire: outcomes first, then rules."""
     session = moment.session
     rules: list[Rule] = []
@@ -249,7 +212,7 @@ def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> No
         if holds and (not held or not (tree.pulses.isdisjoint(hits) or tree.holds(session, at, hits, hits))):
             if isinstance(trigger, Rule):
                 rules.append(trigger)
-            elif isinstance(trigger, Outcome):
+            else:
                 happened.append(trigger)
         steady = holds and (not tree.momentary or tree.holds(session, at, NONE, NONE))
         if steady and not held:
@@ -293,7 +256,9 @@ def _withdrawn(state: Visitor, session: Session, event: Event, ruleset: Ruleset)
     """The rules whose suggestions this event withdraws; asked before the event has changed what `changed` looks at."""
     if event.type == "suggestion_dismissed":
         return frozenset(live.rule for live in state.live if live.id == event.props.get("suggestion"))
-    rules = ruleset.by_rule_id
+    rules = ruleset.withdrawing
+    if not rules:
+        return _NOBODY
     return frozenset(
         live.rule for live in state.live if live.rule in rules and withdrawn_by(rules[live.rule], event, session)
     )
@@ -329,11 +294,14 @@ def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect])
 
 def _wake(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect], ending: bool) -> None:
     hits: set[int] = set()
-    touched: set[Trigger] = set()
+    touched: set[Fires] = set()
     waking = [key for key, due in session.timers.items() if due <= at]
     waking += [leaf.key for leaf in ruleset.idle if leaf.next_change(session) <= at]
     if ending:
         waking += [leaf.key for leaf in ruleset.ending]
+    if session.holding:
+        woken = {trigger.key for key in waking for trigger in ruleset.timed.get(key, _GONE)[1]}
+        _release(session, ruleset, at - 1, woken)
     for key in waking:
         leaf, triggers = ruleset.timed.get(key, _GONE)
         if leaf is None:  # the condition of a rule that was edited since
@@ -374,6 +342,10 @@ def _session_due(session: Session, ruleset: Ruleset) -> int:
 
 def _reschedule(state: Visitor, ruleset: Ruleset) -> None:
     """Set the next moment at which there is something to do: a session's timer, or the row's own end."""
+    if len(state.sessions) == 1:  # nearly all visitors
+        session = state.sessions[0]
+        session.due = state.due = _session_due(session, ruleset)
+        return
     if state.sessions:
         state.due = NEVER
         for session in state.sessions:

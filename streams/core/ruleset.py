@@ -77,13 +77,16 @@ class Rule(Trigger):
     worth: float  # the fixed cost that it may avoid: breaks ties of priority
 
 
+Fires = Outcome | Rule
+
+
 class Listening(NamedTuple):
     """One leaf that hears of an event type: a constant mask, or a function that finds it."""
 
     leaf: Leaf
     mask: int
     test: Callable[[Event, Session], int] | None
-    triggers: tuple[Trigger, ...]
+    triggers: tuple[Fires, ...]
     timed: bool
 
 
@@ -112,15 +115,16 @@ class Ruleset:
     options: EngineOptions
     rules: tuple[Rule, ...]
     outcomes: tuple[Outcome, ...]
-    timed: dict[int, tuple[Leaf, tuple[Trigger, ...]]]  # the leaves that wait for moments, by key
+    timed: dict[int, tuple[Leaf, tuple[Fires, ...]]]  # the leaves that wait for moments, by key
     idle: tuple[Leaf, ...]  # those of them whose moment moves with every event
     ending: tuple[Leaf, ...]  # those that look at the session's end
-    initial: frozenset[Trigger]  # those that hold before anything has happened: looked at when a session begins
+    initial: frozenset[Fires]  # those that hold before anything has happened: looked at when a session begins
     uses_returning: bool
     by_rule_id: dict[str, Rule]
-    by_key: dict[int, Trigger]
+    withdrawing: dict[str, Rule]  # those of them whose suggestions an event can withdraw
+    by_key: dict[int, Fires]
     _compiler: TreeCompiler
-    _triggers_of: dict[int, tuple[Trigger, ...]]
+    _triggers_of: dict[int, tuple[Fires, ...]]
     _by_type: dict[str, Audience] = field(default_factory=dict)
 
     @property
@@ -169,8 +173,8 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
     rules = tuple(_rule(compiler, len(outcomes) + index, rule, by_name) for index, rule in enumerate(active))
     if compiler.findings:
         raise DefinitionErrors(compiler.findings)
-    triggers: tuple[Trigger, ...] = (*outcomes, *rules)
-    triggers_of: dict[int, list[Trigger]] = {}
+    triggers: tuple[Fires, ...] = (*outcomes, *rules)
+    triggers_of: dict[int, list[Fires]] = {}
     timed: dict[int, Leaf] = {}
     for trigger in triggers:
         for leaf in trigger.tree.leaves:
@@ -192,6 +196,7 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         initial=frozenset(trigger for trigger in triggers if trigger.tree.holds(blank, 0, NONE, NONE)),
         uses_returning="returning" in text,
         by_rule_id={rule.id: rule for rule in rules},
+        withdrawing={rule.id: rule for rule in rules if rule.withdraw is not None},
         by_key={trigger.key: trigger for trigger in triggers},
         _compiler=compiler,
         _triggers_of={key: tuple(found) for key, found in triggers_of.items()},

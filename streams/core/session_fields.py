@@ -1,12 +1,13 @@
-"""What a session knows of itself: how `session: {FIELD: TEST}` and ``{{ session.FIELD }}`` read it."""
+"""What a session knows of itself: how it learns it; how `session:` and ``{{ session.FIELD }}`` read it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from streams.core import definition as d
-from streams.core.event import MISSING
+from streams.core.event import MISSING, Event
 from streams.core.matcher import ValueTest, value_problem, value_test
 from streams.core.visitor import Session
 
@@ -48,3 +49,41 @@ def session_test(test: d.FieldTest) -> tuple[Callable[[Session], Any], ValueTest
     if session_problem(test.field) or value_problem(test):  # refused with its line by whoever compiles the tree
         return lambda session: MISSING, lambda found: False
     return session_reader(test.field), value_test(test)
+
+
+def note_facts(session: Session, event: Event, ts: int) -> None:
+    """Take in what one event of time `ts` says of the visit itself."""
+    session.events += 1
+    if ts > session.last:
+        session.last = ts
+    page, context = event.page, event.context
+    if event.type == "page_view":
+        session.page_views += 1
+    if page and (ts < session.start or session.entry_path is None):
+        path = page.get("path") or _part(page.get("url"), "path")
+        session.entry_path = path[:256] if isinstance(path, str) else session.entry_path
+        referrer_host = _part(page.get("referrer"), "hostname")
+        session.referrer_host = referrer_host[:128] if referrer_host else session.referrer_host
+    if ts < session.start:
+        session.start = ts
+    if context:
+        device, country, locale = context.get("device"), context.get("country"), context.get("locale")
+        if type(device) is str:
+            session.device = device[:64]
+        if type(country) is str:
+            session.country = country[:64]
+        if type(locale) is str:
+            session.locale = locale[:64]
+        campaign = context.get("campaign")
+        if isinstance(campaign, dict) and not session.campaign:
+            session.campaign = {k[:32]: v[:64] for k, v in list(campaign.items())[:8] if isinstance(v, str)}
+
+
+def _part(url: object, part: str) -> str | None:
+    if not isinstance(url, str) or not url:
+        return None
+    try:
+        value = getattr(urlsplit(url), part)
+    except ValueError:  # a malformed host: the page was visited all the same
+        return None
+    return value if isinstance(value, str) else None
