@@ -3,6 +3,7 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
+PYTHON3 ?= python3
 DEMO_SECONDS ?=
 BROKER ?= embedded
 KAFKA_PORT ?= 9092
@@ -13,7 +14,8 @@ setup: $(STAMP)
 
 $(STAMP): pyproject.toml requirements.lock
 	@echo "setting up $(VENV) ..."
-	@python3 -m venv $(VENV)
+	@$(PYTHON3) -c 'import sys; sys.exit("Python 3.11 or later is needed: make PYTHON3=python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON3) -m venv $(VENV)
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -44,7 +46,7 @@ servers: $(STAMP)  ## what the tests need besides the wheels: Java with Apache K
 	@$(PYTHON) -m streams.embedded.kafka --fetch > /dev/null
 
 lock: pyproject.toml  ## exact versions with hashes of everything that pyproject.toml asks for
-	@python3 -m venv .cache/lock
+	@$(PYTHON3) -m venv .cache/lock
 	@.cache/lock/bin/pip install --quiet --disable-pip-version-check uv
 	@.cache/lock/bin/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock

@@ -1,4 +1,4 @@
-"""The broker's side of a benchmark: which broker, topics, a preloaded backlog, how far a group has come, what came out."""
+"""The broker's side of a benchmark: topics, a preloaded backlog, how far a group has come, what came out."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def preload(bootstrap: str, topic: str, partitions: int, records: Iterable
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=0, max_batch_size=_BATCH_BYTES)
     await producer.start()
     try:
-        while len(await producer.partitions_for(topic)) < partitions:
+        while len(await producer.partitions_for(topic)) < partitions:  # noqa: ASYNC110  # nobody tells
             await asyncio.sleep(_POLL_S)
         batches: dict[int, Any] = {}
         for record in records:
@@ -60,7 +60,10 @@ async def preload(bootstrap: str, topic: str, partitions: int, records: Iterable
             number = partition_of(key, partitions)
             for _ in range(2):
                 batch = batches.setdefault(number, producer.create_batch())
-                if batch.append(timestamp=record.timestamp, key=key, value=record.value, headers=FOLLOWS_LOG) is not None:
+                if (
+                    batch.append(timestamp=record.timestamp, key=key, value=record.value, headers=FOLLOWS_LOG)
+                    is not None
+                ):
                     break
                 await producer.send_batch(batches.pop(number), topic, partition=number)
         waiting = [await producer.send_batch(batch, topic, partition=number) for number, batch in batches.items()]
@@ -76,7 +79,8 @@ async def ends(bootstrap: str, topic: str, partitions: int) -> dict[TopicPartiti
     await consumer.start()
     try:
         found: dict[TopicPartition, int] = await consumer.end_offsets(
-            [TopicPartition(topic, number) for number in range(partitions)])
+            [TopicPartition(topic, number) for number in range(partitions)]
+        )
         return found
     finally:
         await consumer.stop()
@@ -99,8 +103,12 @@ async def until_committed(bootstrap: str, group: str, goal: dict[TopicPartition,
 
 async def read_all(bootstrap: str, topic: str, partitions: int) -> list[Any]:
     """Every record of a topic, in the order of each partition."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False,
-                                max_partition_fetch_bytes=4 * 1024 * 1024)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
     await consumer.start()
     try:
         every = [TopicPartition(topic, number) for number in range(partitions)]

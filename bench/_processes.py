@@ -31,7 +31,10 @@ class Program:
         self.url = url
         self.directory = Path(tempfile.mkdtemp(prefix=f"avert-{name}-"))
         self.child = Child(
-            name, [sys.executable, *argv], self.directory / "log.txt", directory=ROOT,
+            name,
+            [sys.executable, *argv],
+            self.directory / "log.txt",
+            directory=ROOT,
             environment=environment | {"PATH": os.defpath, "HOME": str(Path.home())},
         )
 
@@ -91,7 +94,8 @@ def seconds_of(metrics: str, name: str, label: str) -> dict[str, tuple[float, in
     found: dict[str, tuple[float, int]] = {}
     for value in dict.fromkeys(re.findall(rf'^{name}_count{{{label}="([^"]*)"}}', metrics, re.MULTILINE)):
         total, number = (
-            float(re.findall(rf'^{name}_{part}{{{label}="{value}"}} (\S+)', metrics, re.MULTILINE)[0]) for part in ("sum", "count")
+            float(re.findall(rf'^{name}_{part}{{{label}="{value}"}} (\S+)', metrics, re.MULTILINE)[0])
+            for part in ("sum", "count")
         )
         found[value] = (total, int(number))
     return found

@@ -1,4 +1,4 @@
-"""How many matches are right: each job's definition read off each visitor's whole history, without any incremental state.
+"""How many matches are right: each job's definition read off each visitor's whole history, with no incremental state.
 
 Written to be obviously right, not fast, and shares nothing with the engine or with the peers but the jobs.
 """
@@ -96,5 +96,8 @@ def _sequence(visit: Visit, job: Job) -> int:
 
 
 _MATCHES: dict[str, Callable[[Visit, Job], int]] = {
-    "count": _count, "guarded": _guarded, "missing": _missing, "sequence": _sequence,
+    "count": _count,
+    "guarded": _guarded,
+    "missing": _missing,
+    "sequence": _sequence,
 }

@@ -18,10 +18,14 @@ LIBRARIES = ("faust-streaming", "aiokafka", "msgspec")
 def machine() -> str:
     """Processor, cores, Python and the libraries whose versions matter."""
     cpuinfo = Path("/proc/cpuinfo")
-    models = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")] \
-        if cpuinfo.exists() else []
+    models = (
+        [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        if cpuinfo.exists()
+        else []
+    )
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return f"{os.cpu_count()} cores ({models[0] if models else platform.machine()}), Python {platform.python_version()}, {libraries}"
+    processor = models[0] if models else platform.machine()
+    return f"{os.cpu_count()} cores ({processor}), Python {platform.python_version()}, {libraries}"
 
 
 def say(text: str = "") -> None:
@@ -35,8 +39,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     cells = [list(head), *([_written(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     for number, row in enumerate(cells):
-        say("  ".join(cell.ljust(width) if index == 0 else cell.rjust(width)
-                      for index, (cell, width) in enumerate(zip(row, widths, strict=True))))
+        say(
+            "  ".join(
+                cell.ljust(width) if index == 0 else cell.rjust(width)
+                for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+        )
         if number == 0:
             say("  ".join("-" * width for width in widths))
 
@@ -56,3 +64,8 @@ def cpu_s() -> float:
     """CPU seconds of this whole process so far, user and system."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def load_average() -> float:
+    """How many processes wanted a core in the last minute, ours included; more than there are makes figures worse."""
+    return round(os.getloadavg()[0], 1)

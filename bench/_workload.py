@@ -69,7 +69,9 @@ JOBS: tuple[Job, ...] = (
     Job("checkout-path", "sequence", (_P("product_view"), _P("cart_add"), _P("checkout_started")), 10 * MINUTE_MS),
     Job("search-help-contact", "sequence", (EMPTY_SEARCH, _P("help_view"), _P("contact_page")), 5 * MINUTE_MS),
     Job("return-thoughts", "sequence", (_P("purchase"), _P("returns_policy"), _P("contact_page")), 10 * MINUTE_MS),
-    Job("checkout-regret", "sequence", (_P("checkout_started"), _P("coupon_rejected"), _P("cart_remove")), 5 * MINUTE_MS),
+    Job(
+        "checkout-regret", "sequence", (_P("checkout_started"), _P("coupon_rejected"), _P("cart_remove")), 5 * MINUTE_MS
+    ),
     Job("payment-help", "sequence", (_P("form_error"), _P("help_view"), _P("payment_failed")), 5 * MINUTE_MS),
     Job("checkout-stall", "missing", (_P("checkout_started"), _P("purchase")), 2 * MINUTE_MS),
     Job("cart-left", "missing", (_P("cart_add"), _P("page_view")), 2 * MINUTE_MS),
@@ -82,10 +84,10 @@ JOBS: tuple[Job, ...] = (
 
 # What a visitor does next, and how often. Nearly half of it concerns no rule, as in a real log.
 _NEXT: tuple[tuple[str, float], ...] = (
-    ("page_view", 34), ("product_view", 16), ("search", 10), ("review_read", 6), ("filter_changed", 6), ("help_view", 5),
-    ("image_zoomed", 5), ("cart_add", 4), ("checkout_started", 1), ("purchase", 2.5), ("form_error", 2), ("cart_remove", 1.5),
-    ("delivery_page", 1.5), ("contact_page", 1.5), ("returns_policy", 1), ("coupon_rejected", 1), ("payment_failed", 0.8),
-    ("login_failed", 0.8), ("chat_opened", 0.4),
+    ("page_view", 34), ("product_view", 16), ("search", 10), ("review_read", 6), ("filter_changed", 6),
+    ("help_view", 5), ("image_zoomed", 5), ("cart_add", 4), ("checkout_started", 1), ("purchase", 2.5),
+    ("form_error", 2), ("cart_remove", 1.5), ("delivery_page", 1.5), ("contact_page", 1.5), ("returns_policy", 1),
+    ("coupon_rejected", 1), ("payment_failed", 0.8), ("login_failed", 0.8), ("chat_opened", 0.4),
 )  # fmt: skip
 TYPES = tuple(name for name, _ in _NEXT)
 
@@ -95,20 +97,27 @@ def jobs(number: int) -> tuple[Job, ...]:
     made = list(JOBS[:number])
     while len(made) < min(number, JOBS_MAX):
         base, again = JOBS[len(made) % len(JOBS)], len(made) // len(JOBS)
-        made.append(Job(f"{base.name}-{again}", base.kind, base.patterns, base.within_ms + again * SECOND_MS, base.at_least))
+        made.append(
+            Job(f"{base.name}-{again}", base.kind, base.patterns, base.within_ms + again * SECOND_MS, base.at_least)
+        )
     return tuple(made)
 
 
 def sparse_jobs(number: int, types: int = 20) -> tuple[Job, ...]:
-    """Rules of a large company: each looks at one of `types` event types (so 1 / `types` of them hear of an event) and
-    at one page, product or form of many. Counts, sequences and absences in turn."""
+    """Rules of a large company: each hears of one of `types` event types, and looks for one product of many.
+
+    Counts, sequences and absences in turn.
+    """
     made = []
     for index in range(number):
         here = f"t{index % types}"
         one = _P(here, "item", f"i{index}")
         kind: Kind = ("count", "sequence", "missing", "count")[index // types % 4]
-        pattern = {"count": (one,), "sequence": (one, _P(here, "item", f"i{index}b"), _P(here, "item", f"i{index}c")),
-                   "missing": (one, _P(here, "item", f"i{index}b"))}[kind]
+        pattern = {
+            "count": (one,),
+            "sequence": (one, _P(here, "item", f"i{index}b"), _P(here, "item", f"i{index}c")),
+            "missing": (one, _P(here, "item", f"i{index}b")),
+        }[kind]
         made.append(Job(f"r{index}", kind, pattern, 5 * MINUTE_MS, 2))
     return tuple(made)
 
@@ -178,33 +187,45 @@ class Record(NamedTuple):
     value: bytes
 
 
-def clickstream(events: int, visitors: int, seed: int = 1) -> Iterator[Record]:
+def clickstream(events: int, visitors: int, seed: int = 1, start_ms: int = START_MS) -> Iterator[Record]:
     """`events` records in the order of time: each visitor comes twice, for visits that a pause separates.
 
     Two visits of some minutes each, and one closing event at the end. About 220 bytes an event.
     """
     each, more = divmod(events, visitors)
-    makers = (_visitor(f"v{number:06d}", each + (number < more), seed) for number in range(visitors))
+    makers = (_visitor(f"v{number:06d}", each + (number < more), seed, start_ms) for number in range(visitors))
     yield from heapq.merge(*makers, key=lambda record: record.timestamp)
 
 
-def _visitor(name: str, events: int, seed: int) -> Iterator[Record]:
+def _visitor(name: str, events: int, seed: int, start_ms: int) -> Iterator[Record]:
     chance = random.Random(f"{seed} {name}")
     encode = msgspec.json.Encoder().encode
     types, weights = zip(*_NEXT, strict=True)
-    at = START_MS + chance.randrange(60 * MINUTE_MS)
-    for number, kind in enumerate(chance.choices(types, weights, k=events)):
+    at = start_ms + chance.randrange(60 * MINUTE_MS)
+    kinds = [*chance.choices(types, weights, k=events - 1), "page_view"]
+    for number, kind in enumerate(kinds):
         if number:
             at += round(chance.expovariate(1 / (20 * SECOND_MS)) + 500)
             if number == events // 2:
                 at += SESSION_TIMEOUT_MS + chance.randrange(60 * MINUTE_MS)
         if number == events - 1:
-            kind, at = "page_view", at + CLOSING_GAP_MS
-        yield Record(at, name, encode({
-            "id": f"{chance.getrandbits(64):016x}", "visitor": name, "type": kind, "ts": at, "received": at,
-            "page": {"url": f"https://shop.example/p/{number}", "path": f"/p/{number}"},
-            "props": _props(kind, chance), "context": {"device": "mobile"},
-        }))
+            at += CLOSING_GAP_MS
+        yield Record(
+            at,
+            name,
+            encode(
+                {
+                    "id": f"{chance.getrandbits(64):016x}",
+                    "visitor": name,
+                    "type": kind,
+                    "ts": at,
+                    "received": at,
+                    "page": {"url": f"https://shop.example/p/{number}", "path": f"/p/{number}"},
+                    "props": _props(kind, chance),
+                    "context": {"device": "mobile"},
+                }
+            ),
+        )
 
 
 def _props(kind: str, chance: random.Random) -> dict[str, Any]:
@@ -229,8 +250,19 @@ def sparse_clickstream(events: int, visitors: int, rules: int, types: int = 20, 
         name = f"v{chance.randrange(visitors):06d}"
         index = chance.randrange(max(rules, types))
         item = f"i{index}{chance.choice(('', 'b', 'c'))}" if chance.random() < 0.3 else f"x{index}"
-        yield Record(at, name, encode({
-            "id": f"{chance.getrandbits(64):016x}", "visitor": name, "type": f"t{index % types}", "ts": at, "received": at,
-            "page": {"url": "https://shop.example/p/1", "path": "/p/1"}, "props": {"item": item},
-            "context": {"device": "mobile"},
-        }))
+        yield Record(
+            at,
+            name,
+            encode(
+                {
+                    "id": f"{chance.getrandbits(64):016x}",
+                    "visitor": name,
+                    "type": f"t{index % types}",
+                    "ts": at,
+                    "received": at,
+                    "page": {"url": "https://shop.example/p/1", "path": "/p/1"},
+                    "props": {"item": item},
+                    "context": {"device": "mobile"},
+                }
+            ),
+        )

@@ -23,7 +23,7 @@ import msgspec
 from bench import _log as log
 from bench._processes import Program, leased_port, seconds_of, worker
 from bench._reference import expected_matches
-from bench._report import last_line, machine, say, table
+from bench._report import last_line, load_average, machine, say, table
 from bench._workload import SESSION_TIMEOUT_MS, Job, Record, clickstream, jobs, write_rules
 from streams.embedded.stack import EmbeddedCache
 from streams.settings import Settings
@@ -68,9 +68,16 @@ class Measured:
 async def _run_avert(work: Work, name: str) -> Measured:
     with leased_port() as port:
         settings = Settings(
-            kafka_bootstrap=work.bootstrap, redis_url=work.redis_url, rules_dir=work.rules_dir, app_id=name,
-            topic_prefix=f"{name}-", partitions=work.partitions, session_timeout_ms=SESSION_TIMEOUT_MS,
-            fetch_wait_ms=log.fetch_wait_ms(work.broker), broker_rebalance_timeout_s=6.0, worker_http_port=port,
+            kafka_bootstrap=work.bootstrap,
+            redis_url=work.redis_url,
+            rules_dir=work.rules_dir,
+            app_id=name,
+            topic_prefix=f"{name}-",
+            partitions=work.partitions,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            fetch_wait_ms=log.fetch_wait_ms(work.broker),
+            broker_rebalance_timeout_s=6.0,
+            worker_http_port=port,
         )
         topic = settings.topic("clickstream")
         goal = await _backlog(work, topic)
@@ -80,8 +87,11 @@ async def _run_avert(work: Work, name: str) -> Measured:
             await log.until_committed(work.bootstrap, settings.app_id, goal, program.child.check)
             seconds, cpu_s = time.monotonic() - began, program.cpu_s() - cpu_s
             hops = await asyncio.to_thread(lambda: seconds_of(program.metrics(), "avert_hop_seconds", "hop"))
-    say("  all batches together: " + ", ".join(f"{hop} {total:.1f} s" for hop, (total, _) in hops.items() if hop != "fetched")
-        + f"; {hops['applied'][1]:,} batches")
+    say(
+        "  all batches together: "
+        + ", ".join(f"{hop} {total:.1f} s" for hop, (total, _) in hops.items() if hop != "fetched")
+        + f"; {hops['applied'][1]:,} batches"
+    )
     decisions = await log.read_all(work.bootstrap, settings.topic("decisions"), work.partitions)
     ids = {msgspec.json.decode(record.value)["id"] for record in decisions}
     return Measured("Avert", len(work.records), seconds, cpu_s, len(ids))
@@ -90,8 +100,18 @@ async def _run_avert(work: Work, name: str) -> Measured:
 async def _run_faust(work: Work, name: str) -> Measured:
     topic = f"{name}-clickstream"
     goal = await _backlog(work, topic)
-    await log.create_topic(work.bootstrap, f"{name}-matches", work.partitions)  # Faust does not make what it only sends to
-    argv = ["-m", "bench.peers.faust_idiomatic", work.bootstrap, topic, name, str(work.partitions), str(len(work.wanted))]
+    await log.create_topic(
+        work.bootstrap, f"{name}-matches", work.partitions
+    )  # Faust does not make what it only sends to
+    argv = [
+        "-m",
+        "bench.peers.faust_idiomatic",
+        work.bootstrap,
+        topic,
+        name,
+        str(work.partitions),
+        str(len(work.wanted)),
+    ]
     with Program("faust", argv, {}) as program:
         began, cpu_s = await asyncio.to_thread(_first_event, program)
         await log.until_committed(work.bootstrap, name, goal, program.child.check)
@@ -101,7 +121,7 @@ async def _run_faust(work: Work, name: str) -> Measured:
 
 
 def _first_event(program: Program) -> tuple[float, float]:
-    """When it came (CLOCK_MONOTONIC is the machine's, so the program's word for it counts here), and the CPU till then."""
+    """When it came (CLOCK_MONOTONIC is the machine's: the program's word for it counts here), and the CPU till then."""
     program.child.wait_until(lambda: "first " in program.log_text(), 60.0)
     return float(program.log_text().partition("first ")[2].split()[0]), program.cpu_s()
 
@@ -119,14 +139,17 @@ def _runs(options: argparse.Namespace, faust_work: Work, avert_work: Work) -> It
         plan += [("faust", faust_work), ("avert", avert_work)]
     for number, (what, work) in enumerate(plan):
         measured = asyncio.run((_run_avert if what == "avert" else _run_faust)(work, f"{run}-{what}{number}"))
-        say(f"  {measured.name}: {measured.events:,} events in {measured.seconds:.1f} s")
+        took = f"{measured.events:,} events in {measured.seconds:.1f} s"
+        say(f"  {measured.name}: {took}; load average {load_average()}")
         yield measured
 
 
 def main() -> None:
     """Measure and tell."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--broker", choices=("embedded", "kafka"), default="kafka" if log.kafka_is_here() else "embedded")
+    parser.add_argument(
+        "--broker", choices=("embedded", "kafka"), default="kafka" if log.kafka_is_here() else "embedded"
+    )
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--faust-events", type=int, help="fewer for Faust (0: without it); default: the same")
     parser.add_argument("--rules", type=int, default=20)
@@ -149,8 +172,12 @@ def main() -> None:
             return Work(options.broker, bootstrap, cache.url, rules_dir, wanted, options.partitions, some)
 
         measured = list(_runs(options, work(for_faust), work(records)))
-    _tell(options, measured, sum(expected_matches(records, wanted).values()),
-          sum(expected_matches(for_faust, wanted).values()))
+    _tell(
+        options,
+        measured,
+        sum(expected_matches(records, wanted).values()),
+        sum(expected_matches(for_faust, wanted).values()),
+    )
 
 
 def _tell(options: argparse.Namespace, measured: list[Measured], right: int, right_for_faust: int) -> None:
@@ -162,15 +189,24 @@ def _tell(options: argparse.Namespace, measured: list[Measured], right: int, rig
          right if run in avert else right_for_faust] for run in measured
     ])  # fmt: skip
     result: dict[str, Any] = {
-        "broker": options.broker, "events": options.events, "rules": options.rules, "partitions": options.partitions,
-        "avert_events_per_s": round(rate), "avert_matches": avert[0].matches, "reference_matches": right,
+        "broker": options.broker,
+        "events": options.events,
+        "rules": options.rules,
+        "partitions": options.partitions,
+        "avert_events_per_s": round(rate),
+        "avert_matches": avert[0].matches,
+        "reference_matches": right,
         "avert_cpu_s_per_m": round(sum(run.cpu_s_per_m for run in avert) / len(avert), 2),
     }
     if faust:
         result |= {
-            "faust_events_per_s": round(faust[0].rate), "ratio": round(rate / faust[0].rate, 2),
-            "budget_ratio": BUDGET_RATIO, "faust_events": faust[0].events, "faust_matches": faust[0].matches,
-            "faust_reference_matches": right_for_faust, "faust_cpu_s_per_m": round(faust[0].cpu_s_per_m, 2),
+            "faust_events_per_s": round(faust[0].rate),
+            "ratio": round(rate / faust[0].rate, 2),
+            "budget_ratio": BUDGET_RATIO,
+            "faust_events": faust[0].events,
+            "faust_matches": faust[0].matches,
+            "faust_reference_matches": right_for_faust,
+            "faust_cpu_s_per_m": round(faust[0].cpu_s_per_m, 2),
         }
         result["matches_equal"] = all(run.matches == right for run in avert) and faust[0].matches == right_for_faust
         say(f"{result['ratio']:.1f} x idiomatic Faust (budget: {BUDGET_RATIO} x)")

@@ -6,6 +6,7 @@ Layout (Redis 7 or later, Valkey; `avert` is the prefix):
 - hash ``avert:progress``: field = partition of the clickstream, value = last offset done, for whoever comes late;
 - channel ``avert:progress``: the same as JSON ``{"partition": offset}``, after the writes that it speaks of.
 
+One script writes the keys of many visitors, so this is for one Redis (with replicas), not for a sharded cluster.
 Nothing here is the truth: the truth is in Kafka. A write that fails is metered and left out.
 """
 
@@ -40,14 +41,46 @@ def progress_key(prefix: str) -> str:
     return f"{prefix}:progress"
 
 
-class _Expiry(msgspec.Struct):
-    """Of a stored suggestion, only what cleaning up needs."""
-
-    expires: int
-
+# One call a batch: of a pipeline's commands each would cost its own answer, ten times what the writing costs.
+# KEYS: a hash a visitor, then the progress hash. ARGV: now, the most fields of a hash; for each visitor the number of
+# changes, the latest expiry (0: none), and id, JSON of each change ('' withdraws); last the progress message and
+# its fields, if there are any.
+_SCRIPT = """
+local now, most, at = tonumber(ARGV[1]), tonumber(ARGV[2]), 3
+for k = 1, #KEYS - 1 do
+  local key, changes, expires = KEYS[k], tonumber(ARGV[at]), ARGV[at + 1]
+  at = at + 2
+  for _ = 1, changes do
+    if ARGV[at + 1] == '' then
+      redis.call('HDEL', key, ARGV[at])
+    else
+      redis.call('HSET', key, ARGV[at], ARGV[at + 1])
+    end
+    at = at + 2
+  end
+  if expires ~= '0' then
+    -- GT never sets an expiry where there is none, NX only there: together, "the later one".
+    redis.call('PEXPIREAT', key, expires, 'NX')
+    redis.call('PEXPIREAT', key, expires, 'GT')
+    if redis.call('HLEN', key) > most then
+      local stored = redis.call('HGETALL', key)
+      for field = 1, #stored, 2 do
+        if cjson.decode(stored[field + 1]).expires <= now then
+          redis.call('HDEL', key, stored[field])
+        end
+      end
+    end
+  end
+end
+if at <= #ARGV then
+  for field = at + 1, #ARGV, 2 do
+    redis.call('HSET', KEYS[#KEYS], ARGV[field], ARGV[field + 1])
+  end
+  redis.call('PUBLISH', KEYS[#KEYS], ARGV[at])
+end
+"""
 
 _encoder = msgspec.json.Encoder()
-_expiry_decoder = msgspec.json.Decoder(_Expiry)
 
 
 class Delivery:
@@ -60,6 +93,7 @@ class Delivery:
         self._timeout_s = timeout_ms / 1000
         self._prefix = prefix
         self._progress = progress_key(prefix)
+        self._script = self._redis.register_script(_SCRIPT)
         self._failing = False
 
     async def start(self) -> None:
@@ -94,38 +128,25 @@ class Delivery:
         return True
 
     async def _write(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> None:
-        """One pipeline, in this order: 1. suggestions, withdrawals; 2. expiry; 3. progress, which tells of 1 and 2."""
-        pipe = self._redis.pipeline(transaction=False)
-        expiries: dict[str, int] = {}
+        """One script, in this order: 1. suggestions, withdrawals, expiry; 2. progress, which tells of 1."""
+        latest: dict[str, int] = {}
+        written: dict[str, list[str | bytes]] = {}
         for change in changes:
             key = visitor_key(self._prefix, change.visitor)
             if isinstance(change, Suggestion):
-                pipe.hset(key, change.id, _encoder.encode(change))
-                expiries[key] = max(expiries.get(key, 0), change.expires)
+                written.setdefault(key, []).extend((change.id, _encoder.encode(change)))
+                latest[key] = max(latest.get(key, 0), change.expires)
             else:
-                pipe.hdel(key, change.suggestion)
-        for key, expires in expiries.items():
-            # GT never sets an expiry where there is none, NX only there: together, "the later one".
-            pipe.pexpireat(key, expires, nx=True)
-            pipe.pexpireat(key, expires, gt=True)
-        for key in expiries:
-            pipe.hlen(key)
+                written.setdefault(key, []).extend((change.suggestion, b""))
+        arguments: list[str | bytes | int] = [int(time.time() * 1000), _FIELDS_MAX]
+        for key, pairs in written.items():
+            arguments += [len(pairs) // 2, latest.get(key, 0), *pairs]
         if progress:
             as_text = {str(partition): offset for partition, offset in progress.items()}
-            pipe.hset(self._progress, mapping=as_text)  # type: ignore[arg-type]  # Mapping is invariant in its key
-            pipe.publish(self._progress, _encoder.encode(as_text))
-        answers = await pipe.execute()
-        first = len(changes) + 2 * len(expiries)
-        for key, fields in zip(expiries, answers[first : first + len(expiries)], strict=True):
-            if fields > _FIELDS_MAX:
-                await self._drop_expired(key)
-
-    async def _drop_expired(self, key: str) -> None:
-        now = int(time.time() * 1000)
-        stored = await self._redis.hgetall(key)
-        gone = [field for field, value in stored.items() if _expiry_decoder.decode(value).expires <= now]
-        if gone:
-            await self._redis.hdel(key, *gone)
+            arguments.append(_encoder.encode(as_text))
+            for partition, offset in as_text.items():
+                arguments += [partition, offset]
+        await self._script(keys=[*written, self._progress], args=arguments)
 
     def _failed(self, operation: str, error: BaseException) -> None:
         REDIS_ERRORS.labels(operation).inc()

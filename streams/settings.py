@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     url_query_allowed: tuple[str, ...] = ("utm_source", "utm_medium", "utm_campaign")
 
     # --- worker
-    poll_records_max: int = 4000
+    poll_records_max: int = 16_000  # when behind: a visitor's row is written once a batch
     fetch_wait_ms: int = 100  # how long the broker may hold a fetch; 20 for the embedded broker
     broker_session_timeout_s: float = 10.0
     broker_heartbeat_s: float = 2.0

@@ -5,10 +5,11 @@ Elsewhere they are only emitted. Labels come from closed sets or from loaded rul
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TextIO, cast, get_args
 
 import structlog
 from prometheus_client import (
@@ -130,6 +131,16 @@ def metrics_page() -> bytes:
     return generate_latest(REGISTRY)
 
 
+class _Stderr(io.TextIOBase):
+    """Whatever stderr is when a line is written: loggers live longer than a stream that was put in its place."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure_logs(form: Literal["json", "console"], level: str) -> None:
     """One line an event: JSON for machines, colours for people. Foreign loggers (faust, aiokafka) go the same way."""
     shared: list[Any] = [
@@ -141,10 +152,10 @@ def configure_logs(form: Literal["json", "console"], level: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer] if form == "json" else [*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_Stderr())
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[
         structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer,
     ]))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from streams import cli
+from streams.settings import Settings, settings_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 GOOD = ROOT / "rules"
@@ -85,19 +86,20 @@ def test_unknown_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert "AVERT_REDDIS_URL" in capsys.readouterr().err
 
 
-def test_replay_says_what_it_did(
-    broker: str, unique: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = {"KAFKA_BOOTSTRAP": broker, "APP_ID": unique, "TOPIC_PREFIX": f"{unique}.", "PARTITIONS": "2"}
-    for name, value in given.items():
-        monkeypatch.setenv(f"AVERT_{name}", value)
+def test_replay_says_what_it_did(broker: str, unique: str, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"who": "v", "t": 1700000000}\nnonsense\n')
-    assert cli.main(["replay", str(path), "--map", "visitor=who", "--map", "ts=t", "--json"]) == 0
-    captured = capsys.readouterr()
-    result = json.loads(captured.out)
+    settings = Settings(kafka_bootstrap=broker, app_id=unique, topic_prefix=f"{unique}.", partitions=2)
+    # As a process of its own: it sets up logging, which is for the whole process.
+    command = [sys.executable, "-m", "streams.cli", "replay", str(path), "--json", "--map", "visitor=who"]
+    command += ["--map", "ts=t"]
+    replayed = subprocess.run(
+        command, cwd=ROOT, env=settings_environment(settings), capture_output=True, text=True, check=False
+    )
+    assert replayed.returncode == 0, replayed.stderr
+    result = json.loads(replayed.stdout)
     assert (result["sent"], result["bad"]) == (1, 1)
-    assert f"{path}: line 2: not JSON" in captured.err
+    assert f"{path}: line 2: not JSON" in replayed.stderr
 
 
 def test_doctor_finds_what_is_absent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

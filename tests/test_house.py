@@ -342,6 +342,11 @@ def test_no_file_names_the_place_where_it_was_built():
     assert faults == []
 
 
+def test_the_lock_names_no_place_to_download_from():
+    """Where packages come from is the business of the machine that installs them."""
+    assert "://" not in (ROOT / "requirements.lock").read_text()
+
+
 # --- each check can fail -----------------------------------------------------------------------------------------
 
 

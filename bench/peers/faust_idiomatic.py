@@ -39,7 +39,9 @@ class Match(faust.Record, serializer="json"):  # type: ignore[misc,call-arg]
     trigger: str
 
 
-def look(state: dict[str, Any], click: Click, by_type: dict[str, list[tuple[Job, int]]], absences: list[Job]) -> list[tuple[str, int]]:
+def look(
+    state: dict[str, Any], click: Click, by_type: dict[str, list[tuple[Job, int]]], absences: list[Job]
+) -> list[tuple[str, int]]:
     """Update the visitor's state with one event; what was found: (rule, when)."""
     found: list[tuple[str, int]] = []
     at = click.ts
@@ -98,9 +100,17 @@ _HANDLERS = {"count": _count, "guarded": _count, "missing": _missing, "sequence"
 def main(broker: str, topic: str, app_id: str, partitions: int, rules: int) -> None:
     """Run until SIGTERM."""
     app = faust.App(
-        app_id, broker=f"kafka://{broker}", store="memory://", topic_partitions=partitions, web_enabled=False,
-        datadir=tempfile.mkdtemp(prefix="faust-"), topic_disable_leader=True, topic_allow_declare=True,
-        broker_rebalance_timeout=6.0, stream_wait_empty=False, worker_redirect_stdouts=False,
+        app_id,
+        broker=f"kafka://{broker}",
+        store="memory://",
+        topic_partitions=partitions,
+        web_enabled=False,
+        datadir=tempfile.mkdtemp(prefix="faust-"),
+        topic_disable_leader=True,
+        topic_allow_declare=True,
+        broker_rebalance_timeout=6.0,
+        stream_wait_empty=False,
+        worker_redirect_stdouts=False,
     )
     clicks = app.topic(topic, value_type=Click)
     matches = app.topic(f"{app_id}-matches", value_type=Match, partitions=partitions)
@@ -124,7 +134,8 @@ def main(broker: str, topic: str, app_id: str, partitions: int, rules: int) -> N
             state.setdefault("last", click.ts)
             for rule, at in look(state, click, by_type, absences):
                 await matches.send(
-                    key=click.visitor, value=Match(visitor=click.visitor, rule=rule, at=at, trigger=click.id))
+                    key=click.visitor, value=Match(visitor=click.visitor, rule=rule, at=at, trigger=click.id)
+                )
             table[click.visitor] = state
 
     app.finalize()

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import insort
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +30,7 @@ ANCHORS_MAX = 8  # open absences of one `missing`
 COUNT_MAX = 256  # the largest n of `at_least: n`: a times list of 256 is 2.3 KiB
 
 
-class Leaf:
+class Leaf(ABC):
     """One condition that looks at events or time itself; shared by all rules that say the same."""
 
     __slots__ = ("key",)
@@ -43,13 +44,13 @@ class Leaf:
     def __init__(self, key: int) -> None:
         self.key = key
 
+    @abstractmethod
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         """Take in one event of time `ts` that the matchers in `mask` accept."""
-        raise NotImplementedError
 
+    @abstractmethod
     def holds(self, session: Session, at: int) -> bool:
         """Whether the condition holds as of `at`."""
-        raise NotImplementedError
 
     def next_change(self, session: Session) -> int:
         """The next moment, ms, at which `holds` may change with no event; NEVER if there is none."""
@@ -210,10 +211,15 @@ class MissingLeaf(Leaf):
         return change
 
     def _violate(self, state: State, ts: int, last: int) -> int:
-        violations = [violation for violation in state[1] if last - violation <= self.lateness]
-        insort(violations, ts)
-        state[1] = violations[-ANCHORS_MAX:]
-        state[2:] = [anchor for anchor in state[2:] if not (anchor <= ts and self._ends(ts, anchor))]
+        violations = state[1]
+        if violations:
+            insort(violations, ts)
+            while len(violations) > ANCHORS_MAX or last - violations[0] > self.lateness:
+                del violations[0]
+        else:
+            violations.append(ts)
+        if len(state) > 2:
+            state[2:] = [anchor for anchor in state[2:] if not (anchor <= ts and self._ends(ts, anchor))]
         if not 0 <= state[0] <= ts:
             return SAME
         state[0] = -1

@@ -31,13 +31,14 @@ from streams.core.effects import Effect, EventResult, OutcomeRecord
 from streams.core.event import Event, clamp_ts
 from streams.core.matcher import listens_to
 from streams.core.outcome import amount_of, credited
-from streams.core.ruleset import Awarding, Listening, Outcome, Rule, Ruleset, Trigger, withdrawn_by
+from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
 from streams.core.session_fields import note_facts
 from streams.core.suggestion import effect_id, history_matters_until
 from streams.core.tree import NONE
 from streams.core.visitor import NEVER, SESSIONS_MAX, Session, Visitor, history_of, id_hash, remember_id
 
-_GONE: tuple[None, tuple[Trigger, ...]] = (None, ())
+_NOBODY: frozenset[str] = frozenset()
+_GONE: tuple[None, tuple[Fires, ...]] = (None, ())
 _RECEIPTS = ("suggestion_clicked", "suggestion_dismissed")
 _GRANTED = ("granted", "true", "yes")
 
@@ -125,8 +126,8 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
         if mask:
             fed.append((heard, mask))
     if session.holding:
-        _release(session, ruleset, ts, fed)  # 7
-    withdrawn = _withdrawn(state, session, event, ruleset) if state.live else None
+        _release(session, ruleset, ts, {trigger.key for heard, _ in fed for trigger in heard.triggers})  # 7
+    withdrawn = _withdrawn(state, session, event, ruleset) if state.live else _NOBODY
     touched = set() if session.events else set(ruleset.initial)
     note_facts(session, event, ts)  # 8
     hits: set[int] = set()
@@ -189,17 +190,16 @@ def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effect
     return session
 
 
-def _release(session: Session, ruleset: Ruleset, ts: int, fed: list[tuple[Listening, int]]) -> None:
-    """Notice, as of `ts`, which of the triggers that held have stopped to, before the event changes that."""
-    concerned = {trigger.key for heard, _ in fed for trigger in heard.triggers}
+def _release(session: Session, ruleset: Ruleset, before: int, concerned: set[int]) -> None:
+    """Notice which of the triggers that held have stopped to, as of `before`, ahead of what changes that."""
     session.holding = [
         key
         for key in session.holding
-        if key not in concerned or ruleset.by_key[key].tree.holds(session, ts, NONE, NONE)
+        if key not in concerned or ruleset.by_key[key].tree.holds(session, before, NONE, NONE)
     ]
 
 
-def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> None:
+def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None:
     """Which of the touched triggers fire. Awards come first, as they change scores; then outcomes, then rules."""
     session = moment.session
     rules: list[Rule] = []
@@ -214,7 +214,7 @@ def _judge(moment: Moment, touched: set[Trigger], at: int, hits: set[int]) -> No
                 rules.append(trigger)
             elif isinstance(trigger, Outcome):
                 happened.append(trigger)
-            elif isinstance(trigger, Awarding):
+            else:
                 _award(session, trigger, moment)
         steady = holds and (
             (not tree.momentary and tree.pulses.isdisjoint(hits)) or tree.holds(session, at, NONE, NONE)
@@ -267,7 +267,9 @@ def _withdrawn(state: Visitor, session: Session, event: Event, ruleset: Ruleset)
     """The rules whose suggestions this event withdraws; asked before the event has changed what `changed` looks at."""
     if event.type == "suggestion_dismissed":
         return frozenset(live.rule for live in state.live if live.id == event.props.get("suggestion"))
-    rules = ruleset.by_rule_id
+    rules = ruleset.withdrawing
+    if not rules:
+        return _NOBODY
     return frozenset(
         live.rule for live in state.live if live.rule in rules and withdrawn_by(rules[live.rule], event, session)
     )
@@ -303,11 +305,14 @@ def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect])
 
 def _wake(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect], ending: bool) -> None:
     hits: set[int] = set()
-    touched: set[Trigger] = set()
+    touched: set[Fires] = set()
     waking = [key for key, due in session.timers.items() if due <= at]
     waking += [leaf.key for leaf in ruleset.idle if leaf.next_change(session) <= at]
     if ending:
         waking += [leaf.key for leaf in ruleset.ending]
+    if session.holding:
+        woken = {trigger.key for key in waking for trigger in ruleset.timed.get(key, _GONE)[1]}
+        _release(session, ruleset, at - 1, woken)
     for key in waking:
         leaf, triggers = ruleset.timed.get(key, _GONE)
         if leaf is None:  # the condition of a rule that was edited since
@@ -348,6 +353,10 @@ def _session_due(session: Session, ruleset: Ruleset) -> int:
 
 def _reschedule(state: Visitor, ruleset: Ruleset) -> None:
     """Set the next moment at which there is something to do: a session's timer, or the row's own end."""
+    if len(state.sessions) == 1:  # nearly all visitors
+        session = state.sessions[0]
+        session.due = state.due = _session_due(session, ruleset)
+        return
     if state.sessions:
         state.due = NEVER
         for session in state.sessions:

@@ -107,13 +107,16 @@ class Awarding(Trigger):
     points: float
 
 
+Fires = Outcome | Rule | Awarding
+
+
 class Listening(NamedTuple):
     """One leaf that hears of an event type: a constant mask, or a function that finds it."""
 
     leaf: Leaf
     mask: int
     test: Callable[[Event, Session], int] | None
-    triggers: tuple[Trigger, ...]
+    triggers: tuple[Fires, ...]
     timed: bool
 
 
@@ -142,15 +145,16 @@ class Ruleset:
     options: EngineOptions
     rules: tuple[Rule, ...]
     outcomes: tuple[Outcome, ...]
-    timed: dict[int, tuple[Leaf, tuple[Trigger, ...]]]  # the leaves that wait for moments, by key
+    timed: dict[int, tuple[Leaf, tuple[Fires, ...]]]  # the leaves that wait for moments, by key
     idle: tuple[Leaf, ...]  # those of them whose moment moves with every event
     ending: tuple[Leaf, ...]  # those that look at the session's end
-    initial: frozenset[Trigger]  # those that hold before anything has happened: looked at when a session begins
+    initial: frozenset[Fires]  # those that hold before anything has happened: looked at when a session begins
     uses_returning: bool
     by_rule_id: dict[str, Rule]
-    by_key: dict[int, Trigger]
+    withdrawing: dict[str, Rule]  # those of them whose suggestions an event can withdraw
+    by_key: dict[int, Fires]
     _compiler: TreeCompiler
-    _triggers_of: dict[int, tuple[Trigger, ...]]
+    _triggers_of: dict[int, tuple[Fires, ...]]
     _by_type: dict[str, Audience] = field(default_factory=dict)
 
     @property
@@ -203,7 +207,7 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         Awarding(award.key, index - len(compiler.awards), award.tree, {}, (), award.leaf, award.entry, award.points)
         for index, award in enumerate(compiler.awards)
     )
-    triggers: tuple[Trigger, ...] = (*awards, *outcomes, *rules)
+    triggers: tuple[Fires, ...] = (*awards, *outcomes, *rules)
     triggers_of, timed = _wiring(triggers)
     blank = Session(id="", start=0, last=0)
     initial = {trigger for trigger in triggers if trigger.tree.holds(blank, 0, NONE, NONE)}
@@ -225,18 +229,19 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         initial=frozenset(initial),
         uses_returning="returning" in text,
         by_rule_id={rule.id: rule for rule in rules},
+        withdrawing={rule.id: rule for rule in rules if rule.withdraw is not None},
         by_key={trigger.key: trigger for trigger in triggers},
         _compiler=compiler,
         _triggers_of={key: tuple(found) for key, found in triggers_of.items()},
     )
 
 
-def _wiring(triggers: tuple[Trigger, ...]) -> tuple[dict[int, list[Trigger]], dict[int, Leaf]]:
+def _wiring(triggers: tuple[Fires, ...]) -> tuple[dict[int, list[Fires]], dict[int, Leaf]]:
     """Whom a change of each leaf concerns, and the leaves that wait for moments."""
-    triggers_of: dict[int, list[Trigger]] = {}
+    triggers_of: dict[int, list[Fires]] = {}
     timed: dict[int, Leaf] = {}
     for trigger in reversed(triggers):  # awards stand first: by then it is known whom their scores concern
-        found = [trigger]
+        found: list[Fires] = [trigger]
         if isinstance(trigger, Awarding):
             found += triggers_of.get(trigger.leaf.key, ())
         for leaf in trigger.tree.leaves:

@@ -1,4 +1,4 @@
-"""What a session knows of itself: how it learns it, and how `session: {FIELD: TEST}` and templates read it."""
+"""What a session knows of itself: how it learns it; how `session:` and ``{{ session.FIELD }}`` read it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def session_test(test: d.FieldTest) -> tuple[Callable[[Session], Any], ValueTest
 
 
 def note_facts(session: Session, event: Event, ts: int) -> None:
-    """Let the session learn from an event of time `ts` what it tells of itself."""
+    """Take in what one event of time `ts` says of the visit itself."""
     session.events += 1
     if ts > session.last:
         session.last = ts

@@ -126,22 +126,27 @@ def decode_visitor(visitor: str, row: bytes) -> Visitor:
     """The state in `row`. Raises RowVersionError for a version that this program does not know, or a torn row."""
     reader = _READERS.get(row[0]) if row else None
     if reader is None:
-        known = ", ".join(map(str, sorted(_READERS)))
-        raise RowVersionError(
-            f"the state row of a visitor has version {row[0] if row else 'none'}, this program reads {known}: "
-            "it was written by a newer Avert; upgrade this worker, or restore the changelog of before"
-        )
+        raise _unreadable(row)
     try:
         return reader(visitor, row)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RowVersionError(f"the state row of a visitor is damaged: {error}") from error
 
 
+def _unreadable(row: bytes) -> RowVersionError:
+    if row and row[0] in _READERS:
+        return RowVersionError("the state row of a visitor is cut short")
+    known = ", ".join(map(str, sorted(_READERS)))
+    return RowVersionError(
+        f"the state row of a visitor has version {row[0] if row else 'none'}, this program reads {known}: "
+        "it was written by a newer Avert; upgrade this worker, or restore the changelog of before"
+    )
+
+
 def row_header(row: bytes) -> RowHeader:
     """Offset and due of a row. Raises RowVersionError as `decode_visitor` does."""
     if len(row) < _HEADER.size or row[0] not in _READERS:
-        decode_visitor("", row)  # says what is wrong
-        raise RowVersionError("the state row of a visitor is cut short")
+        raise _unreadable(row)
     _, offset, due = _HEADER.unpack_from(row)
     return RowHeader(offset, due)
 

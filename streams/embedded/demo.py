@@ -98,7 +98,9 @@ class _Demo:
         self._local = local
         self._options = options
         self._console = Console(file=sys.stdout)
-        self._view = View(program, local.curl_line(), self._console)
+        self._invitation = f"become a visitor who searches in vain; paste this:\n  {local.curl_line()}"
+        rows = 2 + len(self._invitation) // self._console.width
+        self._view = View(program, self._console, rows)
         self._watcher = Watcher(local.settings)
         self._simulation = Simulation(local.api_url, local.keys.write, options.visitors, options.seed)
         self._stop = asyncio.Event()
@@ -146,12 +148,12 @@ class _Demo:
             await asyncio.sleep(LAG_EVERY_S)
 
     async def _show(self) -> None:
+        say(self._invitation)  # as it is, and before the picture: what rich wraps cannot be pasted
         if not self._console.is_terminal:
-            say(f"become a visitor who searches in vain:\n  {self._local.curl_line()}")
             while True:
                 await asyncio.sleep(LINE_EVERY_S)
                 say(self._view.line(*self._state()))
-        with Live(console=self._console, auto_refresh=False, screen=self._options.seconds is None) as live:
+        with Live(console=self._console, auto_refresh=False) as live:
             while True:
                 live.update(self._view.draw(*self._state()), refresh=True)
                 await asyncio.sleep(LOOK_S)

@@ -14,26 +14,27 @@ from streams.core.definition import Program
 from streams.embedded.simulation import Observed
 from streams.embedded.tally import Tally
 
-ROWS_AROUND_FEED = 22  # lines that the other parts take, curl line included
+ROWS_AROUND_FEED = 22  # lines that the other parts take
 FEED_ROWS_MIN = 4
+FEED_COLUMNS = {"at": 3, "visitor": 3, "rule": 7, "to prevent": 6, "because": 11, "suggested": 9}  # shares of the width
 
 
 class View:
     """Draws the state of a demo; keeps none of its own."""
 
-    def __init__(self, program: Program, curl_line: str, console: Console) -> None:
+    def __init__(self, program: Program, console: Console, rows_above: int = 0) -> None:
         self._currency = program.currency
         self._titles = {rule.id: rule.title for rule in program.rules}
         self._aims: Mapping[str, str] = {
-            rule.id: f"prevents {rule.prevents}" if rule.prevents else f"promotes {rule.promotes}"
+            rule.id: rule.prevents or f"(for) {rule.promotes}"
             for rule in program.rules
         }
-        self._curl_line = curl_line
         self._console = console
+        self._rows_above = rows_above  # what was printed before and should stay in sight
 
     def draw(self, tally: Tally, observed: Observed, lag: int, passed_s: float) -> RenderableType:
         """The whole screen."""
-        feed_rows = max(FEED_ROWS_MIN, self._console.height - ROWS_AROUND_FEED)
+        feed_rows = max(FEED_ROWS_MIN, self._console.height - ROWS_AROUND_FEED - self._rows_above)
         counts = Table.grid(expand=True)
         counts.add_column(ratio=1)
         counts.add_column(ratio=1)
@@ -42,8 +43,6 @@ class View:
             self._head(tally, observed, lag, passed_s),
             Panel(self._feed(tally, feed_rows), title="suggestions as they are made", title_align="left"),
             counts,
-            Text("become a visitor who searches in vain; paste this into another terminal:", style="dim"),
-            Text(self._curl_line, overflow="fold"),
         )
 
     def line(self, tally: Tally, observed: Observed, lag: int, passed_s: float) -> str:
@@ -77,13 +76,13 @@ class View:
 
     def _feed(self, tally: Tally, rows: int) -> RenderableType:
         table = Table(box=None, expand=True, pad_edge=False)
-        for name, ratio in (("at", 2), ("visitor", 2), ("rule", 4), ("because", 6), ("suggested", 6)):
+        for name, ratio in FEED_COLUMNS.items():
             table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis", header_style="dim")
         for suggestion in list(tally.feed)[:rows]:
             at = datetime.fromtimestamp(suggestion.created / 1000, UTC)
-            because = f"{self._titles.get(suggestion.rule, '')}; {self._aims.get(suggestion.rule, '')}"
-            title = next(iter(suggestion.title.values()), "")
-            table.add_row(f"{at:%H:%M:%S}", suggestion.visitor[:8], suggestion.rule, because, title)
+            rule, title = suggestion.rule, next(iter(suggestion.title.values()), "")
+            because = self._titles.get(rule, "")
+            table.add_row(f"{at:%H:%M:%S}", suggestion.visitor[:8], rule, self._aims.get(rule, ""), because, title)
         return table
 
     def _decisions(self, tally: Tally) -> RenderableType:

@@ -189,15 +189,14 @@ class Local:
         self.stop()
 
     def curl_line(self) -> str:
-        """A line to paste into a shell: become a visitor who searches in vain twice, and read what is suggested."""
+        """A line to paste into a shell: become a visitor who searches in vain twice, and read what is suggested.
+
+        Each time a new visitor, so that the events' ids may stay the same.
+        """
         searches = ",".join(
-            f'{{"id":"{name}-\'$(date +%s)\'","type":"search","props":{{"query":"refund","results":0}}}}'
-            for name in "ab"
+            f'{{"id":"{name}","type":"search","props":{{"query":"refund","results":0}}}}' for name in "ab"
         )
-        return (
-            f"curl -s '{self.api_url}/v1/events?wait=1000' -H 'authorization: Bearer {self.keys.write}' "
-            f"-d '{{\"events\":[{searches}]}}'"
-        )
+        return f"curl -s '{self.api_url}/v1/events?wait=1000&key={self.keys.write}' -d '[{searches}]'"
 
     def _own(self, command: str) -> Child:
         """One of our own programs, with all settings given; it gets SIGTERM when we are gone, and stops by itself."""

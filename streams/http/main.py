@@ -30,6 +30,8 @@ _POLL_S = 0.01  # between two looks whether a server listens already
 def main(settings: Settings) -> int:
     """Run the API until SIGINT or SIGTERM. Returns the exit code; raises SettingsError for what cannot be run."""
     configure_logs(settings.log_format, settings.log_level)
+    # It would repeat at each try what broker.py says once an outage.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     uvloop.run(run_api(settings))
     return 0
 

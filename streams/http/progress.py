@@ -18,6 +18,9 @@ _IDLE_S = 10.0
 _POLL_S = 1.0  # how often an idle listener looks at the clock
 _RETRY_S = 0.2  # pause between two tries to listen; a waiting page has a second at most
 
+# Redis went away; or somebody else writes there what is no progress (ValueError covers msgspec's decode errors).
+_LOST = (*REDIS_FAILURES, ValueError)
+
 _decoder = msgspec.json.Decoder(dict[int, int], strict=False)
 _Waiter = tuple[int, asyncio.Future[None]]
 
@@ -66,7 +69,7 @@ class ProgressListener:
         while self._needed():
             try:
                 await self._listen_once()
-            except REDIS_FAILURES as error:
+            except _LOST as error:
                 REDIS_ERRORS.labels("progress").inc()
                 log.warning("redis_progress_lost", error=f"{type(error).__name__}: {error}")
                 await asyncio.sleep(_RETRY_S)

@@ -28,6 +28,12 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # faust ships no types
     def _new_transport(self) -> Any:
         return Transport(self.conf.broker_consumer, self)
 
+    def on_rebalance_end(self) -> None:
+        """Faust: recovery is over, positions are set, the flow is on. No event may come before (see transport.py)."""
+        super().on_rebalance_end()
+        self.consumer.open()
+        self.link.recovered()
+
 
 def build_app(settings: Settings, link: Link, machine: Machine, partitions: int, scratch: str) -> WorkerApp:
     """The app, not yet started. `scratch`: a folder for what Faust insists on writing (nothing of ours)."""
@@ -59,6 +65,9 @@ def build_app(settings: Settings, link: Link, machine: Machine, partitions: int,
         # What is in hand at the end is finished by us (Link.hand_over).
         stream_wait_empty=False,
         stream_recovery_delay=0.0,
+        # What is persisted is what this process holds in memory, and may rightly be ahead of what the embedded broker
+        # says of the changelog's end.
+        recovery_consistency_check=False,
         producer_acks=-1,
         worker_redirect_stdouts=False,
     )
@@ -71,7 +80,7 @@ def build_app(settings: Settings, link: Link, machine: Machine, partitions: int,
         ),
         recovery_buffer_size=RECOVERY_BUFFER_MESSAGES,
     ))
-    table.attach(machine, link.clickstream, link.ledger, link.recovered)
+    table.attach(machine, link.clickstream, link.ledger, link.fail)
     link.table = table
     # acks=False: Faust keeps no list of acknowledged offsets, which nobody would ever read.
     clickstream = app.topic(

@@ -44,7 +44,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.closed = True  # until the first recovery is complete
-        self.generation = 0  # counts the hand-overs: what was fetched before one is not taken after it
+        self.generation = 0  # counts closings and openings: what was fetched before one is not taken after it
         self._in_hand: dict[int, deque[Batch]] = {}
         self._done: dict[int, int] = {}  # partition -> next offset after the last batch done in sequence
         self._committed: dict[int, int] = {}
@@ -54,8 +54,9 @@ class Ledger:
         self._room.set()
 
     def open(self) -> None:
-        """Recovery is complete: batches may be taken."""
+        """Recovery is complete, positions are set: what is fetched from now on may be taken."""
         self.closed = False
+        self.generation += 1
 
     def close(self) -> None:
         """Take and begin nothing more. What was taken and has not begun is dropped; it will be read again."""

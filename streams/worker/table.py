@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from faust.tables.table import Table
 
+from streams.errors import AvertError
 from streams.telemetry import RECOVERED_ROWS, RECOVERY_SECONDS, log
 from streams.worker.apply import TOMBSTONE_HEADER
 from streams.worker.ledger import Ledger
@@ -26,16 +27,40 @@ RECOVERY_BUFFER_MESSAGES = 2
 NOTHING_PERSISTED = -1  # Faust: read the changelog from its beginning; None would mean "as far as you read last time"
 
 
+class SkippedError(AvertError):
+    """Records came out of the fetcher and did not arrive: what is missing would never be noticed later."""
+
+    reason = "skipped"
+
+
+class ChangelogRows(NamedTuple):
+    """Records of one changelog partition; `after`: the offset up to which the fetcher had given records out before."""
+
+    records: list[Any]
+    after: int
+
+
+def skipped(records: list[Any], after: int, arrived: int) -> bool:
+    """Whether something between `arrived` (the last offset that came through) and these records got lost on the way.
+
+    Offsets alone do not tell: compaction leaves gaps.
+    """
+    first: int = records[0].offset
+    return after > arrived and first > after
+
+
 class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
     """See the module."""
 
-    def attach(self, machine: Machine, clickstream: str, ledger: Ledger, on_ready: Callable[[], None]) -> None:
-        """What Faust's constructor does not know. `on_ready` is called when a recovery is complete."""
+    def attach(
+        self, machine: Machine, clickstream: str, ledger: Ledger, fail: Callable[[BaseException], None]
+    ) -> None:
+        """What Faust's constructor does not know. `fail` ends the process."""
         self.machine = machine
         self.ledger = ledger
+        self.fail = fail
         self.memories: dict[int, PartitionMemory] = {}
         self.clickstream = clickstream
-        self.on_ready = on_ready
         self.generation = -1
         self.rows_read = 0  # in all recoveries; the watchdog sees progress in it
         self._recovery_began = time.monotonic()
@@ -83,17 +108,25 @@ class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Faust: messages from the changelog. Rows of partitions that are not ours (any more) are left alone."""
-        for event in batch:
-            message = event.message
-            memory = self.memories.get(message.partition)
-            if memory is None or memory.ready:
-                continue
-            records = message.value
-            for record in records:
-                tombstone = _tombstone_offset(record.headers) if record.value is None else -1
-                memory.restore(record.offset, record.key.decode(), record.value, tombstone)
-            self.rows_read += len(records)
-            RECOVERED_ROWS.inc(len(records))
+        try:
+            for event in batch:
+                self._restore(event.message.partition, event.message.value)
+        except AvertError as error:
+            # Faust logs what is raised here, and goes on without the rows: the link has to be told.
+            self.fail(error)
+
+    def _restore(self, partition: int, rows: ChangelogRows) -> None:
+        memory = self.memories.get(partition)
+        if memory is None or memory.ready:
+            return
+        records, after = rows
+        if skipped(records, after, memory.persisted):
+            raise SkippedError(f"the changelog's partition {partition} was not read without a gap")
+        for record in records:
+            tombstone = _tombstone_offset(record.headers) if record.value is None else -1
+            memory.restore(record.offset, record.key.decode(), record.value, tombstone)
+        self.rows_read += len(records)
+        RECOVERED_ROWS.inc(len(records))
 
     async def on_recovery_completed(self, active_tps: set[Any], standby_tps: set[Any]) -> None:
         """Faust: the changelog has been read to its end."""
@@ -111,7 +144,6 @@ class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
             "recovered", partitions=sorted(self.memories), visitors=sum(len(m.rows) for m in self.memories.values()),
             seconds=round(took_s, 3),
         )
-        self.on_ready()
 
     # --- what a Faust table does and this one leaves out --------------------------------------------------------
 

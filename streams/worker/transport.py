@@ -2,9 +2,12 @@
 
 1. A poll waits until there is room for what it brings (see ledger.py), so batches grow with the load and never
    queue up.
-2. Of the clickstream, a message's value is a `Batch` of the ledger; of the changelog, a list of records for recovery.
+2. Of the clickstream, a message's value is a `Batch` of the ledger; of the changelog, `ChangelogRows` for recovery.
    In both the message's offset is that of the last record, so that Faust's own bookkeeping stays right.
-3. What was fetched before a hand-over is never taken after it.
+3. From a hand-over until recovery is over nothing of the clickstream is taken, and what is drained meanwhile is
+   thrown away; then every partition's position is set, then polls may drain it again. In this order nothing is
+   skipped. (Faust resumes first and seeks then, and seeks only where there is a commit.) And it is watched: records
+   that were drained and then thrown away, where the next ones follow on, end the process.
 4. The commit is owned: the ledger says how far, Faust's acks and gaps say nothing. The changelog is never committed.
 5. Every answered heartbeat renews the lease.
 """
@@ -12,9 +15,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
+from time import monotonic
 from typing import Any, ClassVar
 
+from aiokafka.errors import ConsumerStoppedError
 from faust.transport.consumer import ensure_TP, ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -23,7 +28,9 @@ from streams.telemetry import COMMITS
 from streams.worker.commit import wall_ms
 from streams.worker.ledger import Batch, Ledger
 from streams.worker.link import Link
+from streams.worker.table import ChangelogRows, SkippedError, skipped
 
+IDLE_S = 0.05  # between looks whether there is something to poll; Faust waits 1 s
 COMMIT_S_MAX = 5.0  # of a hand-over; what is not committed is read again and recognised
 
 
@@ -46,6 +53,53 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
         self.app.link.lease.renew()
         await super().on_partitions_assigned(assigned, generation_id)
 
+    async def poll(self, active: set[Any], timeout_s: float, generation: int) -> Mapping[Any, list[Any]]:
+        """What the fetcher has of `active`, waiting for it up to the timeout; nothing once the generation is over."""
+        of_clickstream = any(tp.topic == self.app.link.clickstream for tp in active)
+        # The embedded broker takes the beginning of the changelog's last record batch for its end. Recovery is over
+        # at that end; so that it does not miss the batch's rest, rows come as a fetch brought them: whole batches.
+        records_max = self._consumer._max_poll_records if of_clickstream else None
+        tps = {driver.ensure_aiokafka_TP(tp) for tp in active}
+        return await self.call_thread(  # type: ignore[no-any-return]
+            self._drain, tps, monotonic() + timeout_s, generation, records_max
+        )
+
+    async def _drain(
+        self, active: set[Any], deadline_s: float, generation: int, records_max: int | None
+    ) -> Mapping[Any, list[Any]]:
+        """As aiokafka's `fetched_records`, but a wait that a hand-over overtakes ends empty-handed.
+
+        Positions are set in this thread too, after the generation has changed. So whatever is drained for the old
+        generation is drained before they are set, and will be fetched again.
+        """
+        fetcher, ledger = self._consumer._fetcher, self.app.link.ledger
+        subscriptions = fetcher._subscriptions
+        with subscriptions.fetch_context():
+            while ledger.generation == generation and not subscriptions.reassignment_in_progress:
+                if self._consumer._closed or fetcher._closed:
+                    raise ConsumerStoppedError
+                records: Mapping[Any, list[Any]] = await fetcher.fetched_records(
+                    active, timeout=0, max_records=records_max
+                )  # with timeout 0 nothing in it waits
+                left_s = deadline_s - monotonic()
+                if records or left_s <= 0:
+                    return records
+                waiter = fetcher._create_fetch_waiter()
+                done, _ = await asyncio.wait([waiter], timeout=left_s)
+                if not done:
+                    waiter.cancel()
+                    break
+                waiter.result()  # raises what ended the fetcher
+        return {}
+
+    async def committed(self, tps: list[Any]) -> dict[Any, int | None]:
+        """The group's committed offsets: where to go on; None where there is none."""
+        return await self.call_thread(self._committed, tps)  # type: ignore[no-any-return]
+
+    async def _committed(self, tps: list[Any]) -> dict[Any, int | None]:
+        offsets = await asyncio.gather(*(self._consumer.committed(driver.ensure_aiokafka_TP(tp)) for tp in tps))
+        return dict(zip(tps, offsets, strict=True))
+
     def fetched_at_ms(self, tp: Any) -> int | None:
         """Wall time of the last answer to a fetch of this partition, ms; None when there was none."""
         try:
@@ -57,6 +111,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
 
 class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
     """See the module."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._drained: dict[Any, int] = {}  # last offset that came out of the fetcher, whatever became of it
+        self._taken: dict[int, int] = {}  # last offset of each clickstream partition that went to the ledger
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -76,24 +135,69 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
         """One message for each partition that the poll brought records of."""
         ledger, link = self._ledger, self._link
         await ledger.room()
-        before = ledger.generation, self.app.consumer_generation_id
-        records, active = await self._wait_next_records(timeout)
-        if not records or self.should_stop or not self.flow_active:
+        before = ledger.generation
+        records = await self._poll(timeout, before)
+        after = self._note_drained(records)
+        if self.should_stop:
             return
         taken_ms = wall_ms()
         for raw_tp, some in records.items():
-            if (ledger.generation, self.app.consumer_generation_id) != before or not self.flow_active:
-                return  # they will be fetched again, from the committed offset
+            if ledger.generation != before or not self.flow_active:
+                return  # a hand-over, or its end: from there the positions are set anew
             tp = ensure_TP(raw_tp)
-            if active is not None and tp not in active:
-                continue
-            value: Any = some
+            value: Any
             if tp.topic == link.clickstream:
-                if ledger.closed:
-                    return
                 value = Batch(tp.partition, some, taken_ms)
+                if skipped(some, after[raw_tp], self._taken.get(tp.partition, -1)):
+                    link.fail(SkippedError(f"records of {tp} before offset {some[0].offset} were drained and lost"))
+                    return
+                self._taken[tp.partition] = some[-1].offset
                 ledger.take(value)
+            else:
+                value = ChangelogRows(some, after[raw_tp])
             yield tp, self._message(tp, some, value)
+
+    def _note_drained(self, records: Mapping[Any, list[Any]]) -> dict[Any, int]:
+        """Partition -> last offset that was drained before these records, since its position was set; else -1."""
+        after = {}
+        for tp, some in records.items():
+            after[tp] = self._drained.get(tp, -1)
+            self._drained[tp] = some[-1].offset
+        return after
+
+    async def seek_wait(self, partitions: Mapping[Any, int]) -> None:
+        """Faust: set positions."""
+        for tp in partitions:
+            self._drained.pop(tp, None)
+        await super().seek_wait(partitions)
+
+    async def _poll(self, timeout_s: float, generation: int) -> Mapping[Any, list[Any]]:
+        """What the fetcher has of the partitions that are active now.
+
+        Faust hands the living set to the consumer's thread; a partition that becomes active while a poll waits would
+        be drained by it, before its position is set.
+        """
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        active = set(self._active_partitions)
+        if not active or self._ledger.generation != generation:
+            await self.sleep(IDLE_S)
+            return {}
+        if not any(tp.topic == self._link.clickstream for tp in active):
+            timeout_s = IDLE_S  # recovery: look soon whether it is over
+        records: Mapping[Any, list[Any]] = await self._thread.poll(active, timeout_s, generation)
+        return records
+
+    def resume_partitions(self, tps: Iterable[Any]) -> None:
+        """Faust: fetch from these again. The clickstream's wait until the ledger is open (see `open`)."""
+        if self._ledger.closed:
+            tps = {tp for tp in tps if tp.topic != self._link.clickstream}
+        super().resume_partitions(tps)
+
+    def open(self) -> None:
+        """Recovery is over and the positions are set: fetch from the clickstream."""
+        self._ledger.open()
+        self.resume_partitions({tp for tp in self.assignment() if tp.topic == self._link.clickstream})
 
     def _message(self, tp: Any, records: list[Any], value: Any) -> Any:
         last = records[-1]
@@ -128,13 +232,26 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
         return bool(taken)
 
     async def perform_seek(self) -> None:
-        """Faust: go to the committed offsets, before the first event."""
-        await super().perform_seek()
-        for tp in ensure_TPset(self.assignment()):
-            offset = self._committed_offset[tp]
-            if tp.topic == self._link.clickstream and offset is not None:
+        """Faust: go to the committed offsets, before the first event.
+
+        Faust's own way leaves a partition without a commit where the fetcher happens to be, which may be past records
+        that were drained and thrown away while the group was rebalancing. Here every position is set.
+        """
+        mine = [tp for tp in ensure_TPset(self.assignment()) if tp.topic == self._link.clickstream]
+        if not mine:
+            return
+        positions = dict(await self.earliest_offsets(*mine))
+        for tp, offset in (await self._thread.committed(mine)).items():
+            if offset is not None:
+                positions[tp] = offset
                 self._ledger.commit(tp.partition, offset)
                 self._link.committed(tp.partition, offset)
+        for tp in mine:
+            memory = self._link.table.memory(tp.partition)
+            if memory is not None:  # a retained one knows more than the commit does
+                positions[tp] = max(positions[tp], memory.done + 1)
+            self._taken[tp.partition] = positions[tp] - 1
+        await self.seek_wait(positions)
 
     # --- hand-over --------------------------------------------------------------------------------------------
 

@@ -302,3 +302,9 @@ def test_a_condition_by_itself_waits_for_nothing_and_keeps_nothing():
     leaf = EventLeaf(KEY)
     session = Session("s", 0, 0)
     assert (leaf.next_change(session), leaf.wake(session, 0, True), leaf.bound()) == (NEVER, 0, 0)
+
+
+def test_an_idleness_that_ended_unnoticed_is_a_new_edge_when_it_comes_again():
+    """At 10 the absence is complete too, so that the event at 10, which ends the idleness, ends the hold."""
+    busy = either(d.Idle(10), d.Not(missing("b", "a", 10)))
+    assert fires(busy, (0, "a"), (10, "a"), until=25) == [0, 20]

@@ -179,6 +179,11 @@ def test_shadow_counts_for_its_limits_as_live_would():
     assert kinds(log) == [("r", "shadow"), ("r", Suppression.LIMIT_SESSION)]
 
 
+def test_shadow_is_outranked_by_nobody():
+    log = Log(compiled(rule(event("a"), "high", priority=99), rule(event("a"), "low", mode="shadow"))).add(0, "a")
+    assert kinds(log) == [("high", "suggested"), ("low", "shadow")]
+
+
 def test_shadow_outranks_nobody():
     log = Log(compiled(rule(event("a"), "low"), rule(event("a"), "high", priority=99, mode="shadow"))).add(0, "a")
     assert kinds(log) == [("high", "shadow"), ("low", "suggested")]

@@ -194,9 +194,12 @@ def test_counts_do_not_depend_on_the_order_of_arrival(parts, history, data):
             assert leaf.value(one, at) == leaf.value(other, at)
 
 
-@given(sequences, histories, st.data())
+@given(sequences.filter(lambda part: part.within_ms is None), histories, st.data())
 def test_a_sequence_is_found_in_any_order_of_arrival(part, history, data):
-    """At least one match where there is one; which of several is found first depends on what came first."""
+    """At least one match where there is one; which of several is found first depends on what came first.
+
+    Without a window: a match that is completed late and has run out by the latest event's time is no edge any more.
+    """
     history = told_apart(history)
     if firings({"r": part}, history, HOUR, END):
         assert all_at(compiled(part, options=LATE), data.draw(st.permutations(history)), history[-1].ts).at != []

@@ -102,6 +102,10 @@ def test_2_a_new_match_is_no_edge_when_the_rule_holds_without_it():
     assert fires(either(seen("a"), d.Idle(60)), (0, "a"), until=100) == [0]
 
 
+def test_2_a_new_match_is_an_edge_when_the_rule_would_not_hold_without_it():
+    assert fires(either(count("a", at_least=1, at_most=1), event("a")), (0, "a"), (1, "a")) == [0, 1]
+
+
 def test_2_limits_decide_about_the_rest():
     log = Log(compiled(rule(event("a"), limits=Limits(per_session=1)))).all((0, "a"), (1, "a"))
     assert [decision.kind for decision in log.decisions] == ["suggested", "suppressed"]

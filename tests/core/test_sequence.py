@@ -107,6 +107,10 @@ def test_within_counts_from_the_first_step(gap, expected):
     assert fires(sequence("a", "b", within=10), (0, "a"), (gap, "b")) == expected
 
 
+def test_what_is_too_far_apart_uses_nothing_up():
+    assert fires(sequence("a", "a", within=10), (0, "a"), (10, "a"), (15, "a")) == [15]
+
+
 def test_a_step_within_looks_for_a_pair_that_is_close_enough():
     steps = sequence("a", step_of("b", within=10), "c")
     assert fires(steps, (0, "a"), (5, "b"), (50, "b"), (60, "c")) == [60]

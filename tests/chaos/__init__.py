@@ -1,0 +1,1 @@
+"""What must hold while processes die, data is garbage, and servers are away."""

@@ -1,0 +1,193 @@
+"""Crashes and hand-overs, on Apache Kafka: every accepted event is applied once, whatever happens to the workers.
+
+The small engine knows no event ids, so an event that is applied twice shows in its visitor's sum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from streams.embedded.kafka import KafkaNode, fetch_libs
+from streams.errors import BrokerUnavailableError
+from streams.settings import Settings
+from tests.worker.small import event_bytes
+from tests.worker.support import (
+    WorkerProcess,
+    caught_up,
+    producer,
+    put,
+    read_effects,
+    read_table,
+    test_settings,
+    until,
+)
+
+pytestmark = pytest.mark.kafka
+
+Start = Callable[..., WorkerProcess]
+VISITORS = 500
+
+
+@pytest.fixture
+def settings(apache_kafka: KafkaNode, unique: str) -> Settings:
+    return test_settings(apache_kafka.address, unique)
+
+
+class Oracle:
+    """Sends events and knows each that was acknowledged; says what must be in the table and on the topics."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.sent = 0
+        self.expected: dict[str, tuple[int, int]] = {}
+        self.fired: set[str] = set()
+
+    async def send(self, client: AIOKafkaProducer, count: int) -> None:
+        """So many more events; every tenth fires."""
+        now = int(time.time() * 1000)
+        records: list[tuple[bytes | None, bytes | None]] = []
+        for n in range(self.sent, self.sent + count):
+            visitor = f"v{n * 7919 % VISITORS}"
+            kind = "fire" if n % 10 == 0 else "page_view"
+            records.append((visitor.encode(), event_bytes(visitor, f"e{n}", kind, now, props={"n": n})))
+            seen, total = self.expected.get(visitor, (0, 0))
+            self.expected[visitor] = (seen + 1, total + n)
+            if kind == "fire":
+                self.fired.add(f"s:e{n}")
+        self.sent += count
+        await put(client, self.settings, records)
+
+    async def check(self) -> Counter[str]:
+        """Everything once; returns how often each suggestion stands on its topic (repeats have the same id)."""
+        await caught_up(self.settings)
+        table = {name: (state.count, state.total) for name, state in (await read_table(self.settings)).items()}
+        assert table == self.expected
+        ids = Counter(each["id"] for each in await read_effects(self.settings, "suggestions"))
+        assert set(ids) == self.fired
+        return ids
+
+
+async def load(oracle: Oracle, client: AIOKafkaProducer, seconds: float, rate: int = 2_000) -> None:
+    """A steady load, in steps of 50 ms."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        step = asyncio.create_task(asyncio.sleep(0.05))
+        await oracle.send(client, rate // 20)
+        await step
+
+
+async def test_killed_worker_loses_and_doubles_nothing(settings: Settings, start: Start) -> None:
+    oracle = Oracle(settings)
+    async with producer(settings) as client:
+        for _ in range(3):
+            worker = await start(settings).ready()
+            await load(oracle, client, 1.0)
+            worker.signal(signal.SIGKILL)
+            await worker.ended()
+            await load(oracle, client, 0.3)
+        await start(settings).ready()
+        await load(oracle, client, 0.5)
+        await oracle.check()
+
+
+async def test_second_worker_takes_over_half_and_all_when_the_first_is_killed(settings: Settings, start: Start) -> None:
+    oracle = Oracle(settings)
+    async with producer(settings) as client:
+        first = await start(settings).ready()
+        running = asyncio.create_task(load(oracle, client, 14.0, 1_000))
+        second = await start(settings).ready()
+        await until(lambda: second.metric("avert_assigned_partitions") == 2, "the second has half")
+        await until(lambda: first.metric("avert_assigned_partitions") == 2, "the first has half")
+        await until(lambda: second.metric('avert_events_total{result="applied"}') > 500, "the second works")
+        first.signal(signal.SIGKILL)
+        await until(lambda: second.metric("avert_assigned_partitions") == 4, "the second has all")
+        await running
+        await oracle.check()
+
+
+async def test_partitions_go_back_and_forth_without_a_repeated_effect(settings: Settings, start: Start) -> None:
+    oracle = Oracle(settings)
+    async with producer(settings) as client:
+        first = await start(settings).ready()
+        running = asyncio.create_task(load(oracle, client, 10.0, 1_000))
+        for _ in range(2):
+            second = await start(settings).ready()
+            await until(lambda: first.metric("avert_assigned_partitions") == 2, "the first has half")
+            second.signal(signal.SIGTERM)
+            assert await second.ended() == 0
+            await until(lambda: first.metric("avert_assigned_partitions") == 4, "the first has all again")
+        await running
+        ids = await oracle.check()
+        assert set(ids.values()) == {1}  # an orderly hand-over commits: nothing is read again
+        assert first.process.poll() is None
+
+
+async def test_frozen_worker_that_thaws_ends_and_spoils_nothing(settings: Settings, start: Start) -> None:
+    oracle = Oracle(settings)
+    async with producer(settings) as client:
+        first = await start(settings).ready()
+        await load(oracle, client, 1.0)
+        first.signal(signal.SIGSTOP)
+        second = start(settings)
+        await load(oracle, client, 1.0)
+        await second.ready()
+        await until(lambda: second.metric("avert_assigned_partitions") == 4, "the second has all")
+        await until(lambda: second.metric('avert_events_total{result="applied"}') > 0, "the second works")
+        first.signal(signal.SIGCONT)
+        await load(oracle, client, 3.0)
+        await oracle.check()
+
+
+async def test_worker_waits_for_a_broker_that_is_not_there_yet(unique: str, start: Start) -> None:
+    node = KafkaNode(libs=fetch_libs())
+    settings = test_settings(node.address, unique)
+    worker = start(settings)
+    await until(lambda: "kafka_unreachable" in worker.output(), "the worker says what it waits for")
+    assert worker.get("/readyz")[0] == 503
+    assert worker.get("/healthz")[0] == 200
+    with node:
+        await worker.ready()
+
+
+async def broker_away(
+    settings: Settings, node: KafkaNode, worker: WorkerProcess, start: Start, outlast_s: float = 0.0
+) -> None:
+    """Load, the broker's crash and return after `outlast_s`, load; everything is applied once in the end."""
+    oracle = Oracle(settings)
+    async with producer(settings) as client:
+        await load(oracle, client, 1.0)
+        node.kill()
+        running = asyncio.create_task(load(oracle, client, 0.5))
+        await asyncio.sleep(outlast_s)
+        await asyncio.to_thread(node.start)
+        await running
+        await load(oracle, client, 1.0)
+        if outlast_s:
+            assert await worker.ended() == BrokerUnavailableError.exit_code
+            assert "lease_lost" in worker.output()
+            await start(settings).ready()
+        await oracle.check()
+
+
+async def test_worker_survives_a_broker_that_is_away_for_less_than_the_session(unique: str, start: Start) -> None:
+    with KafkaNode(libs=fetch_libs()) as node:
+        settings = test_settings(
+            node.address, unique, broker_session_timeout_s=40.0, broker_rebalance_timeout_s=40.0
+        )
+        worker = await start(settings).ready()
+        await broker_away(settings, node, worker, start)
+        assert worker.process.poll() is None
+
+
+async def test_worker_ends_loudly_when_the_broker_was_away_for_longer(unique: str, start: Start) -> None:
+    with KafkaNode(libs=fetch_libs()) as node:
+        settings = test_settings(node.address, unique, broker_session_timeout_s=6.0)
+        # The lease has gone by then, and the worker cannot know to whom.
+        await broker_away(settings, node, await start(settings).ready(), start, settings.broker_session_timeout_s)
