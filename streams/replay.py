@@ -38,9 +38,12 @@ LINE_BYTES_MAX = 1024 * 1024
 UNACKNOWLEDGED_MAX = 5_000  # sends in flight: enough for whole record batches, little enough to stop soon
 ADVANCE_BEYOND_MS = 60_000  # past the last session's timeout, so that also a tick at its very end is due
 SECONDS_BELOW = 100_000_000_000  # a number below is seconds since the epoch (to the year 5138), else milliseconds
+_TIME_MS_MAX = 1 << 62  # what a record's timestamp and a state row can hold
 CLOCK_HEADER = "avert-clock"
 
 TARGETS = ("id", "visitor", "session", "type", "ts", "path", "url", "referrer", "title")
+# Python reads "1700011970000" as 19 January 1700; a date without dashes has eight digits and then a T.
+_LONG_NUMBER = re.compile(r"\s*\d{9,}(\.\d*)?\s*\Z")
 _NOT_IN_TYPE_NAMES = re.compile(r"[^a-z0-9_.]+")
 
 Row = dict[str, Any]
@@ -166,30 +169,38 @@ def event_of_line(line: bytes, number: int, options: ReplayOptions) -> Event | B
         return BadLine(number, f"not JSON: {error}")
     if not isinstance(row, dict):
         return BadLine(number, "not a JSON object")
+    return event_of_row(row, line, number, options)
+
+
+def event_of_row(row: Row, line: bytes, number: int, options: ReplayOptions) -> Event | BadLine | None:
+    """One row as an event; `line` is what an id is made from where there is none. None: the adapter leaves it out."""
     adapted = options.adapt(row) if options.adapt else row
     if adapted is None:
         return None
     try:
         event = _event_of_row(adapted, line, options)
+        refused = check_event(event)
+        # Half a surrogate pair, or an integer beyond 64 bits, shows when it is written.
+        too_large = refused is None and len(encode_event(event)) > EVENT_BYTES_MAX
     except (ValueError, TypeError, OverflowError) as error:
         return BadLine(number, str(error))
-    refused = check_event(event)
-    if refused is None and len(encode_event(event)) > EVENT_BYTES_MAX:
+    if too_large:
         return BadLine(number, f"more than {EVENT_BYTES_MAX} bytes as an event")
     return BadLine(number, refused.detail) if isinstance(refused, Refused) else scrub_event(event, frozenset())
 
 
 def _event_of_row(row: Row, line: bytes, options: ReplayOptions) -> Event:
-    found = {target: _column(row, options.columns[target]) for target in TARGETS if target in options.columns}
+    found = {target: column_of(row, options.columns[target]) for target in TARGETS if target in options.columns}
     if found.get("visitor") is None:
         raise ValueError(f"no visitor in column `{options.columns.get('visitor', 'visitor')}`")
     if found.get("ts") is None:
         raise ValueError(f"no time in column `{options.columns.get('ts', 'ts')}`")
-    props = _column(row, options.props)
+    props = column_of(row, options.props)
     if props is not None and not isinstance(props, dict):
         raise TypeError(f"column `{options.props}` is not an object")
     name = type_name(found["type"]) if found.get("type") is not None else options.default_type
-    page = {key: str(found[key]) for key in ("path", "url", "referrer", "title") if found.get(key) is not None}
+    page = dict(_object(row, "page"))  # an exported event of ours has it as an object
+    page.update((key, str(found[key])) for key in ("path", "url", "referrer", "title") if found.get(key) is not None)
     session = found.get("session")
     return Event(
         # Without an id of its own a line gets one from its bytes: replayed twice, it is a duplicate.
@@ -200,10 +211,17 @@ def _event_of_row(row: Row, line: bytes, options: ReplayOptions) -> Event:
         session=None if session is None else str(session),
         page=page,
         props=props or {},
+        context=_object(row, "context"),  # consent stands in it
     )
 
 
-def _column(row: Row, path: str) -> Any:
+def _object(row: Row, name: str) -> Row:
+    value = row.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def column_of(row: Row, path: str) -> Any:
+    """The value of a column, or at a dotted path into objects; None when there is none."""
     if path in row:
         return row[path]
     value: Any = row
@@ -225,6 +243,8 @@ def type_name(text: object) -> str:
 def epoch_ms(value: object) -> int:
     """Milliseconds since the epoch of an ISO 8601 text (without a zone: UTC), or of seconds or milliseconds."""
     if isinstance(value, str):
+        if _LONG_NUMBER.match(value):
+            return _number_ms(_number(value))
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
@@ -243,6 +263,8 @@ def _number(text: str) -> float:
 
 
 def _number_ms(number: float) -> int:
+    if abs(number) >= _TIME_MS_MAX:
+        raise ValueError(f"{number} is not a time (ISO 8601, or seconds or milliseconds)")
     return round(number * 1000 if abs(number) < SECONDS_BELOW else number)
 
 
