@@ -7,26 +7,27 @@ test's events; then every timer up to ``until`` fires at its own moment.
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from streams.core.definition import Mark, Program, RuleDefinition
-from streams.core.effects import Decision, Effect, EventResult, OutcomeRecord, Suggestion, Suppression, Withdrawal
+from streams.core.effects import Arm, Decision, Effect, EventResult, Suggestion, Suppression, Withdrawal
 from streams.core.engine import Position, step, tick
 from streams.core.event import Event
 from streams.core.ruleset import DefinitionErrors, EngineOptions, Ruleset, compile_ruleset
 from streams.core.visitor import Visitor
+from streams.rulefiles.coverage import Coverage, Observer
 from streams.rulefiles.program import load_program
+from streams.rulefiles.runner_timeline import Happening, legend_lines, timeline
 from streams.rulefiles.testforms import Expected, RuleTest, TestEvent, event_objects
 from streams.rulefiles.values import write_duration
 
 BASE_MS = 1_767_603_600_000  # Monday, 5 January 2026, 09:00 UTC: a working hour, far from any change of clocks
 VISITOR = "rule-test"
 TICKS_MAX = 10_000  # of one test: an `until` of weeks over a rule that fires by the minute ends here
-SHOWN_CHARS_MAX = 60  # of one value in a timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +42,33 @@ class TestResult:
     expected: str
     got: str
     timeline: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()  # what the letters in the timeline stand for
 
     def report(self) -> str:
         """One line when it passed; else also what was expected, what came, and everything that happened."""
         head = f"{'ok' if self.passed else 'FAILED'}  {self.rule}: {self.name}  ({self.mark.file}:{self.mark.line})"
         if self.passed:
             return head
-        lines = [head, f"  expected  {self.expected}", f"  got       {self.got}", "  timeline"]
-        return "\n".join(lines + ["    " + line for line in self.timeline])
+        lines = [head, f"  expected  {self.expected}", f"  got       {self.got}"]
+        for title, some in (("conditions", self.conditions), ("timeline", self.timeline)):
+            lines += [f"  {title}", *("    " + line for line in some)]
+        return "\n".join(lines)
 
 
 @dataclass(slots=True)
 class _Run:
     """Everything that happened in one test, in order: the time after the start (ms), and what."""
 
-    happened: list[tuple[int, TestEvent | Effect | EventResult | str]] = field(default_factory=list)
+    observer: Observer
+    happened: list[tuple[int, Happening]] = field(default_factory=list)
 
     def note(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             at = effect.created if isinstance(effect, Suggestion) else effect.at
             self.happened.append((at - BASE_MS, effect))
+
+    def look(self, state: Visitor | None, at: int) -> None:
+        self.happened.append((at - BASE_MS, self.observer.after_step(state, at)))
 
     def effects(self, kind: type[Any]) -> list[tuple[int, Any]]:
         return [(at, what) for at, what in self.happened if isinstance(what, kind)]
@@ -68,42 +76,54 @@ class _Run:
 
 def run_rule_tests(directory: Path, options: EngineOptions) -> list[TestResult]:
     """Run every test of every rule under `directory`. Raises RuleFileError when the files cannot be used."""
+    return run_with_coverage(directory, options)[0]
+
+
+def run_with_coverage(directory: Path, options: EngineOptions) -> tuple[list[TestResult], Coverage]:
+    """As `run_rule_tests`; also what the tests have shown of each rule's conditions."""
     program, tests = load_program(directory, options)
     rules = {rule.id: rule for rule in program.rules}
-    rulesets: dict[tuple[str, str], Ruleset] = {}
+    observers: dict[tuple[str, str], tuple[Ruleset, Observer]] = {}
     results = []
+    coverage = Coverage()
+    for rule in program.rules:
+        with contextlib.suppress(DefinitionErrors):  # its tests say so
+            coverage.know(Observer(_ruleset_for(program, rule, "treated", options)), rule)
     for test in tests:
         key = (test.rule, test.arm)
         try:
-            if key not in rulesets:
-                rulesets[key] = _ruleset_for(program, rules[test.rule], test, options)
+            if key not in observers:
+                ruleset = _ruleset_for(program, rules[test.rule], test.arm, options)
+                observers[key] = ruleset, Observer(ruleset)
         except DefinitionErrors as error:
             said = "; ".join(finding.message for finding in error.findings)
             results.append(TestResult(test.rule, test.name, test.mark, False, "a rule that compiles", said))
             continue
-        results.append(run_test(test, rulesets[key]))
-    return results
+        results.append(run_test(test, *observers[key]))
+    for (name, _), (_, observer) in observers.items():
+        coverage.know(observer, rules[name])
+    return results, coverage
 
 
-def _ruleset_for(program: Program, rule: RuleDefinition, test: RuleTest, options: EngineOptions) -> Ruleset:
-    alone = replace(rule, mode="live", holdout=1.0 if test.arm == "control" else 0.0)
+def _ruleset_for(program: Program, rule: RuleDefinition, arm: Arm, options: EngineOptions) -> Ruleset:
+    alone = replace(rule, mode="live", holdout=1.0 if arm == "control" else 0.0)
     return compile_ruleset(replace(program, rules=(alone,), global_holdout=0.0), options)
 
 
-def run_test(test: RuleTest, ruleset: Ruleset) -> TestResult:
-    """Run one test on a ruleset that has its rule alone."""
-    run = _play(test, ruleset)
+def run_test(test: RuleTest, ruleset: Ruleset, observer: Observer) -> TestResult:
+    """Run one test on a ruleset that has its rule alone, and is watched by `observer`."""
+    run = _play(test, ruleset, _Run(observer))
     expected, got = _compare(test.expect, run, control=test.arm == "control")
     passed = expected == got
-    timeline = () if passed else tuple(_timeline(run))
-    return TestResult(test.rule, test.name, test.mark, passed, "; ".join(expected), "; ".join(got), timeline)
+    story = () if passed else tuple(timeline(run.happened))
+    legend = () if passed else tuple(legend_lines(observer.legend()))
+    return TestResult(test.rule, test.name, test.mark, passed, "; ".join(expected), "; ".join(got), story, legend)
 
 
 # --- playing ---------------------------------------------------------------------------------------------------
 
 
-def _play(test: RuleTest, ruleset: Ruleset) -> _Run:
-    run = _Run()
+def _play(test: RuleTest, ruleset: Ruleset, run: _Run) -> _Run:
     state: Visitor | None = None
     clock = BASE_MS
     for offset, event in enumerate(test.events):
@@ -114,6 +134,7 @@ def _play(test: RuleTest, ruleset: Ruleset) -> _Run:
         state, result, effects = step(state, _as_event(event, offset), Position(offset, clock), ruleset, clock)
         if result is not EventResult.APPLIED:
             run.happened.append((event.at_ms, result))
+        run.look(state, BASE_MS + event.at_ms)
         run.note(effects)
     if test.until_ms is not None:
         _run_timers(state, ruleset, max(clock, BASE_MS + test.until_ms), run)
@@ -126,7 +147,10 @@ def _run_timers(state: Visitor | None, ruleset: Ruleset, until: int, run: _Run) 
     for _ in range(TICKS_MAX):
         if state is None or state.due > until:
             return state
-        state, effects = tick(state, ruleset, state.due)
+        at = state.due
+        state, effects = tick(state, ruleset, at)
+        if effects:
+            run.look(state, at)
         run.note(effects)
     return state
 
@@ -184,35 +208,3 @@ def _at(verb: str, times_ms: tuple[int, ...]) -> str:
 
 def _reasons(reasons: set[Suppression]) -> str:
     return "suppressed: " + ", ".join(sorted(reasons)) if reasons else "nothing suppressed"
-
-
-# --- the timeline ----------------------------------------------------------------------------------------------
-
-
-def _timeline(run: _Run) -> Iterable[str]:
-    for at, what in run.happened:
-        yield f"{write_duration(at):>8}  {_line(what)}"
-
-
-def _line(what: TestEvent | Effect | EventResult | str) -> str:
-    match what:
-        case TestEvent(type=kind, fields=fields):
-            return " ".join([kind, *(f"{path.removeprefix('props.')}={_value(value)}" for path, value in fields)])
-        case Decision(kind="suppressed", reason=reason):
-            return f"  -> fires, suppressed: {reason}"
-        case Decision(kind=decision, trigger=trigger):
-            return f"  -> fires: {decision}" + (" (by timer)" if trigger.startswith("@") else "")
-        case Suggestion(title=title):
-            return "     " + " | ".join(f"{language}: {text}" for language, text in title.items())
-        case Withdrawal(reason=reason):
-            return f"  -> withdrawn: {reason}"
-        case OutcomeRecord(outcome=outcome):
-            return f"  -> outcome: {outcome}"
-        case EventResult():
-            return f"  (the event before: {what})"
-    return f"({what})"
-
-
-def _value(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= SHOWN_CHARS_MAX else text[: SHOWN_CHARS_MAX - 3] + "..."

@@ -96,7 +96,8 @@ def test_an_event_that_stands_after_a_later_one_arrives_late(tmp_path: Path) -> 
     events = f"events: [{first}, {{at: 11m, event: page_view}}, {second}]"
     result = result_of(tmp_path, f"- name: n\n  {events}\n  expect: {{fires: at 30s}}")
     assert (result.passed, result.got) == (False, "silent")
-    assert "(the event before: late)" in result.timeline[-1]
+    assert "(the event before: late)" in result.timeline[-2]
+    assert result.timeline[-1].endswith("a: no (1)")
     in_time = events.replace("11m", "4m")
     assert result_of(tmp_path, f"- name: n\n  {in_time}\n  expect: {{fires: at 30s}}").passed
 
@@ -141,12 +142,17 @@ def test_the_report_of_a_failing_test(tmp_path: Path) -> None:
         "FAILED  r: two searches  (a.yaml:12)",
         "  expected  silent",
         "  got       fires at 40s",
+        "  conditions",
+        "           a  count search where results eq 0, at least 2, within 5m",
         "  timeline",
         '          0s  search results=0 query="a"',
+        "          0s    a: no (1)",
         '         40s  search results=0 query="b"',
+        "         40s    a: yes (2)",
         "         40s    -> fires: suggested",
         "         40s       en: No “b” | it: Niente",
         "         50s  help_view",
+        "         50s    a: yes (2)",
         "         50s    -> withdrawn: withdraw",
         "          1m  (until here)",
     ]
