@@ -138,6 +138,29 @@ class Mapping:
     speed: Annotated[float, Parameter(help="Times real time; 0: as fast as possible.")] = 0.0
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """How recorded files are read: the columns as in `replay`, and by how many processes."""
+
+    columns: Annotated[
+        list[str],
+        Parameter(name="--map", negative="", help="OURS=THEIRS, as for `avert replay`; also props.NAME=THEIRS."),
+    ] = field(default_factory=list)
+    rename: Annotated[
+        list[str], Parameter(negative="", help="THEIRS=OURS: another name for an event type.")
+    ] = field(default_factory=list)
+    props: Annotated[str | None, Parameter(help="The column that holds the object of props.")] = None
+    default_type: Annotated[str | None, Parameter(help="Type of the events whose type is null.")] = None
+    mapping_file: Annotated[
+        Path | None, Parameter(name="--mapping", help="YAML with columns, rename, props, default_type.")
+    ] = None
+    layout: Annotated[
+        Literal["plain", "snowplow_ecommerce"],
+        Parameter(name="--format", help="A known recording, with its own columns and peculiarities."),
+    ] = "plain"
+    processes: Annotated[int, Parameter(help="How many processes share the work.")] = 1
+
+
 @app.command
 def replay(
     file: Annotated[Path, Parameter(help="JSON lines; .gz is unpacked.")],
@@ -272,6 +295,66 @@ def rules_show(directory: Path | None = None, *, json: AsJson = False) -> int:
     return 0
 
 
+@rules_app.command(name="backtest")
+def rules_backtest(
+    *files: Path,
+    rules: RulesDir = None,
+    against: Annotated[Path | None, Parameter(help="Another folder of rules: what would be different.")] = None,
+    recorded: Annotated[Recorded | None, Parameter(name="*")] = None,
+    html: Annotated[Path | None, Parameter(help="Write the result as one HTML page, to be read anywhere.")] = None,
+    json: AsJson = False,
+) -> int:
+    """What the rules would have seen in recorded events: how rightly, how early, and what was at stake."""
+    from streams.backtest.page import write_page  # noqa: PLC0415
+    from streams.backtest.terminal import print_report  # noqa: PLC0415
+
+    report = _backtest(files, [rules, against] if against else [rules], recorded or Recorded())
+    if html is not None:
+        write_page(report, html)
+    if json:
+        _print_json(report)
+    else:
+        print_report(report, _console())
+        if html is not None:
+            _print(f"the page: {html}")
+    return 0
+
+
+@rules_app.command(name="diff")
+def rules_diff(
+    before: Path,
+    now: Path,
+    *files: Path,
+    recorded: Annotated[Recorded | None, Parameter(name="*")] = None,
+    json: AsJson = False,
+) -> int:
+    """Which visitors of a recording the rules in NOW decide differently from those in BEFORE, with examples."""
+    from streams.backtest.terminal import print_difference  # noqa: PLC0415
+
+    report = _backtest(files, [now, before], recorded or Recorded())
+    difference = report.decided_differently
+    if json:
+        _print_json({"before": str(before), "now": str(now), "difference": difference})
+    else:
+        print_difference(difference, _console())
+    return 0
+
+
+def _backtest(files: tuple[Path, ...], directories: list[Path | None], recorded: Recorded) -> Any:
+    from streams.backtest.command import Columns, run_backtest  # noqa: PLC0415
+    from streams.embedded.recorded_shop import OPTIONS  # noqa: PLC0415
+    from streams.replay import ReplayOptions  # noqa: PLC0415
+
+    settings = _settings(rules_dir=directories[0])
+    columns = Columns(
+        known=OPTIONS if recorded.layout == "snowplow_ecommerce" else ReplayOptions(),
+        file=recorded.mapping_file, columns=_pairs("--map", recorded.columns),
+        rename=_pairs("--rename", recorded.rename), props=recorded.props, default_type=recorded.default_type,
+    )
+    folders = [directory or settings.rules_dir for directory in directories]
+    return run_backtest(files, folders, _options(settings), columns, recorded.processes)
+
+
 # --- state of the installation -----------------------------------------------------------------------------------
 
 
@@ -290,8 +373,13 @@ def doctor(*, json: AsJson = False) -> int:
     return 0 if result["ok"] else 1
 
 
-def _table(rows: list[dict[str, Any]]) -> None:
+def _console() -> Any:
     from rich.console import Console  # noqa: PLC0415
+
+    return Console()
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
@@ -299,7 +387,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+    _console().print(table)
 
 
 def main(arguments: list[str] | None = None) -> int:
