@@ -16,7 +16,6 @@ from tests.semantics.language import (
     Do,
     Forbid,
     Item,
-    Quiet,
     Rule,
     Yaml,
     duration,
@@ -28,19 +27,23 @@ from tests.semantics.neutral import Absent, AbsentNext, Inexpressible, Pattern, 
 
 
 def every(pattern: Pattern) -> Iterator[Rule]:
+    if isinstance(pattern.elements[0], Absent | AbsentNext):
+        raise Inexpressible("an absence at the beginning, in a pattern that begins anew at each first event")
     if pattern.strict:
-        lines = [begun(line) for line in lines_of(pattern.elements, pattern)]
+        lines = [way for line in lines_of(pattern.elements, pattern) for way in without_next(begun(line))]
+        if any(map(_all_the_same, lines)):
+            raise Inexpressible("the same step again and again, with nothing between, in a pattern that begins anew")
         made = [sequence(items_of(line, pattern, begun=False), pattern.within_ms, strict=True) for line in lines]
         yield rule_of(made, lines, pattern, once=False)
         return
     lines = lines_of(pattern.elements, pattern)
-    if any(not isinstance(line[0], Take) for line in lines):
-        raise Inexpressible("an absence at the beginning, in a pattern that begins anew at each first event")
     if len(lines) == 1:
         special = _run(lines[0], pattern) or _all_before(lines[0], pattern)
         if special:
             yield from special
             return
+        if _all_the_same(lines[0]):
+            raise Inexpressible("the same step again and again, and something between, in a pattern that begins anew")
     for line in lines:
         takes = list(takes_of(line))
         if any(isinstance(e, AbsentNext) for e in line) and overlap(takes[0].match, takes[-1].match):
@@ -61,6 +64,11 @@ def _run(line: Line, pattern: Pattern) -> list[Rule]:
     if pattern.within_ms is not None:
         count["within"] = duration(pattern.within_ms)
     return [_at_event(line, count)]
+
+
+def _all_the_same(line: Line) -> bool:
+    first, *others = takes_of(line)
+    return bool(others) and all(take.match == first.match for take in others)
 
 
 def _all_before(line: Line, pattern: Pattern) -> list[Rule]:
@@ -99,7 +107,9 @@ def _lanes(lines: list[Line], pattern: Pattern) -> Iterator[Rule]:
         raise Inexpressible("several steps of contiguity `any`, or one beside alternatives")
     at = wide.pop() if wide else None
     for line in lines:
-        *middle, last = takes_of(line[1:]) if len(list(takes_of(line))) > 1 else takes_of(line)
+        *middle, last = takes_of(line)
+        if isinstance(line[-1], Take):
+            middle = middle[1:]  # that the last one may be the first one is another matter: they follow one another
         if any(overlap(take.match, last.match) and not take.tag.startswith(BETWEEN) for take in middle):
             raise Inexpressible(
                 "a last step that may be an earlier one, in a pattern that begins anew: events are spent"
@@ -167,9 +177,9 @@ def _lane(line: Line, pattern: Pattern, starts: int, at: int | None, taken: int)
         return []
     if starts > 1 and len(takes) > 1 and (takes[1].contiguity == "strict" or _ended_by_start(line)):
         return []  # of two starts only the latter is open
-    if more_refs and starts > 2:
-        return []  # a field can be compared with two steps
     names = names_of(line, pattern)
+    if starts > 1 and any(ref.tag != first.tag for ref in last.match.refs):
+        raise Inexpressible("a last step that is compared with one in the middle, in a pattern that begins anew")
     completing = Forbid(resolved(last.match, names))
     if at is not None and taken > 1:
         tag = next(takes_of((line[at],))).tag
@@ -178,14 +188,12 @@ def _lane(line: Line, pattern: Pattern, starts: int, at: int | None, taken: int)
     if starts > 1:
         ended = [Forbid(resolved(e.match, names)) for e in _absent_after_first(line)]
         head = _head(items)
-        others: list[Item] = []
-        rest = items[1:]
-        for number in range(2, starts + 1):
-            other = f"o{number}"
-            others += [completing, *ended, Do(first.match, other if more_refs else None)]
-            if more_refs:
-                rest = [made for item in rest for made in _also(item, head.name, other)]
-        items = [head, *others, *rest]
+        # Where it depends on the first event whether it is completed, it has to be the last but so many.
+        only: list[Item] = [Forbid(first.match)] if more_refs else []
+        another = [completing, *ended, *only, Do(first.match)]
+        items = [head, *(another * (starts - 1)), *only, *items[1:]]
+    elif more_refs and len(takes) > 1 and not _ended_by_start(line):
+        items = [items[0], Forbid(first.match), *items[1:]]
     return [items] if len(items) <= ITEMS_MAX or (starts, taken) == (1, 1) else []
 
 
@@ -222,27 +230,6 @@ def _absent_before(line: Line, at: int) -> Iterator[Absent]:
 
 def _refs(item: Item) -> tuple[Ref, ...]:
     return item.match.refs if item.match is not None else ()
-
-
-def _also(item: Item, name: str | None, other: str) -> Iterator[Item]:
-    """The item, with every comparison with step `name` made with step `other` as well."""
-    if item.match is None or not any(ref.tag == name for ref in _refs(item)):
-        yield item
-        return
-    more = tuple(
-        replace(test, value=replace(test.value, tag=other))
-        for test in item.match.tests
-        if isinstance(test.value, Ref) and test.value.tag == name
-    )
-    alone = tuple(test for test in item.match.tests if not isinstance(test.value, Ref) or test.value.tag != name)
-    match item:
-        case Do():
-            yield replace(item, match=replace(item.match, tests=(*item.match.tests, *more)))
-        case Forbid():
-            yield item
-            yield Forbid(replace(item.match, tests=(*alone, *more)))
-        case Quiet():  # its clock began at the other one
-            yield Quiet(item.ms, replace(item.match, tests=(*alone, *more)))
 
 
 def _repeat(items: list[Item], name: str, times: int, between: list[Item]) -> list[Item]:

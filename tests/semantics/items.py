@@ -56,7 +56,9 @@ def items_of(line: Line, pattern: Pattern, begun: bool, more: bool = False) -> l
             case Take(tag, match):
                 match = resolved(match, names)
                 preceded = begun or index > 0
-                if element.contiguity == "strict" and preceded:
+                if element.contiguity == "strict" and quiet:
+                    raise Inexpressible("the very next event after a timed absence")
+                if element.contiguity == "strict" and preceded and not pattern.strict:
                     items.append(Forbid(ANYTHING))
                 elif (
                     preceded

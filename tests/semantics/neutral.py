@@ -7,7 +7,7 @@ group that begins anew again and again (`Again`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -125,25 +125,34 @@ CONTIGUITIES = ("relaxed", "strict", "any")
 
 def read_pattern(given: dict[str, Any]) -> Pattern:
     """The pattern as values. Raises Inexpressible, with the word that is not known."""
+    try:
+        return _pattern(given)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Inexpressible(f"a structure that is not known: {error!r}") from error
+
+
+def _pattern(given: dict[str, Any]) -> Pattern:
     _known(given, {"steps", "contiguity", "restart", "within_ms"}, "a pattern")
     contiguity = _one_of(given.get("contiguity", "relaxed"), CONTIGUITIES, "contiguity")
+    if not isinstance(given.get("steps"), list):
+        raise Inexpressible("a pattern without a list of steps")
     restart = _one_of(given.get("restart", "once"), ("once", "every"), "restart")
-    elements = tuple(_element(step, index) for index, step in enumerate(given["steps"]))
-    if contiguity == "any":
-        elements = tuple(replace(e, contiguity="any") if isinstance(e, Take) else e for e in elements)
+    elements = tuple(_element(step, index, contiguity) for index, step in enumerate(given["steps"]))
     if not any(True for _ in takes_of(elements)):
         raise Inexpressible("a pattern that takes no event at all")
-    return Pattern(elements, restart == "every", contiguity == "strict", given.get("within_ms"))
+    later = list(takes_of(elements))[1:]
+    strict = contiguity == "strict" and all(take.contiguity == "strict" for take in later)
+    return Pattern(elements, restart == "every", strict, given.get("within_ms"))
 
 
-def _element(given: dict[str, Any], index: int | str) -> Element:
+def _element(given: dict[str, Any], index: int | str, contiguity: str) -> Element:
     for kind in ("all", "any"):
         if kind in given:
             _known(given, {kind}, f"a group `{kind}`")
-            return Group(kind, tuple(_element(part, f"{index}_{i}") for i, part in enumerate(given[kind])))
+            return Group(kind, tuple(_element(part, f"{index}_{i}", contiguity) for i, part in enumerate(given[kind])))
     if "group_every" in given:
         _known(given, {"group_every"}, "a `group_every`")
-        return Again(tuple(_element(part, f"{index}_{i}") for i, part in enumerate(given["group_every"])))
+        return Again(tuple(_element(part, f"{index}_{i}", contiguity) for i, part in enumerate(given["group_every"])))
     if "absent" in given:
         _known(given, {"absent", "for_ms"}, "an `absent`")
         return Absent(_match(given["absent"]), given.get("for_ms"))
@@ -157,7 +166,7 @@ def _element(given: dict[str, Any], index: int | str) -> Element:
         match=_match({key: given[key] for key in ("type", "where") if key in given}),
         low=0 if given.get("optional") else low,
         high=high,
-        contiguity=_one_of(given.get("contiguity", "relaxed"), CONTIGUITIES, "contiguity"),
+        contiguity=_one_of(given.get("contiguity", contiguity), CONTIGUITIES, "contiguity"),
         within_ms=given.get("within_ms"),
     )
 
@@ -180,7 +189,10 @@ def _match(given: dict[str, Any]) -> Match:
             if word not in OPERATORS:
                 raise Inexpressible(f"the test `{word}`")
             tests.append(Test(field, OPERATORS[word], _value(value)))
-    return Match(given.get("type", "*"), tuple(tests))
+    kind = given.get("type", "*")
+    if not isinstance(kind, str):
+        raise TypeError(kind)
+    return Match(kind, tuple(tests))
 
 
 def _value(given: Any) -> Any:

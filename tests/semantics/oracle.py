@@ -11,8 +11,9 @@ Written from the readings in docs/semantics.md, with nothing of the translation 
 5. `within`: first and last event less than so far apart.
 6. `once` with `strict`, or with a `within` over more than two steps: an attempt that fails is followed by another,
    until the first match.
-7. `every`, where the last event may be a first one as well: matches follow one another, and share no event; but where
-   all steps are the same, each event begins one.
+7. `every`, where the last event may be a first one as well: matches share no event; of several that one event
+   completes, the one that began last counts, and those from before it are over. But where all steps are the same, each
+   event begins one.
 """
 
 from __future__ import annotations
@@ -51,16 +52,16 @@ def _matches(pattern: Pattern, events: list[dict[str, Any]], until: int, in_turn
     open_ = [] if pattern.every else [Partial()]
     for number, event in enumerate(events):
         open_ = _elapse(pattern, open_, event["t"], found)
-        if pattern.every and not (in_turn and open_):
+        if pattern.every:
             open_.append(Partial())
-        still: list[Partial] = []
-        for partial in open_:
-            for after in _take(pattern, partial, events, number):
-                if after.at == len(pattern.elements):
-                    found.append((event["t"], after.bound))
-                elif not (pattern.every and not after.bound):
-                    still.append(after)
-        open_ = still
+        became = [after for partial in open_ for after in _take(pattern, partial, events, number)]
+        complete = [after for after in became if after.at == len(pattern.elements)]
+        open_ = [one for one in became if one not in complete and not (pattern.every and not one.bound)]
+        if in_turn and complete:
+            complete = [max(complete, key=lambda one: one.bound)]
+            began = complete[0].bound[0][1]
+            open_ = [one for one in open_ if began < one.bound[0][1] < number]
+        found += [(event["t"], one.bound) for one in complete]
     _elapse(pattern, open_, until, found)
     return sorted(found)
 

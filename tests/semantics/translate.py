@@ -21,6 +21,8 @@ from tests.semantics.neutral import Absent, Again, Inexpressible, Pattern, Take
 
 def translate(pattern: Pattern) -> list[Rule]:
     """The rules that say what the pattern says. Raises Inexpressible."""
+    if pattern.strict and any(isinstance(e, Absent) and e.for_ms is not None for e in pattern.elements[:-1]):
+        raise Inexpressible("a timed absence before a step, where nothing may come in between")
     if any(isinstance(element, Again) for element in pattern.elements):
         rules = _again(pattern)
     elif pattern.every:
@@ -51,6 +53,8 @@ def _once_sequences(line: Line, pattern: Pattern) -> Iterator[Yaml]:
     armed = takes == 1 or (not pattern.strict and takes < STEPS_MAX and not (within is not None and takes > 2))
     if leading and not armed:
         raise Inexpressible("an absence at the beginning, with a time over more than two steps or no events in between")
+    if isinstance(line[0], Absent) and line[0].for_ms is not None and (within is not None or _can_fail(line[1:])):
+        raise Inexpressible("a timed absence at the beginning, before steps that can fail")
     if not armed:
         yield sequence(items_of(line, pattern, begun=False), within, pattern.strict)
         return
@@ -59,6 +63,11 @@ def _once_sequences(line: Line, pattern: Pattern) -> Iterator[Yaml]:
     first = line[0]
     if isinstance(first, Absent) and first.for_ms is not None:  # what comes starts its clock anew
         yield sequence(_last_within([Do(first.match), *items[1:]], within))
+
+
+def _can_fail(line: Line) -> bool:
+    """Whether what has begun can come to nothing, other than by waiting for ever."""
+    return any(not isinstance(e, Take) or e.contiguity == "strict" or e.within_ms is not None for e in line)
 
 
 def _last_within(items: list[Item], within: int | None) -> list[Item]:
