@@ -89,7 +89,8 @@ def tally_visitor(tally: Tally, played: Played, ruleset: Ruleset) -> None:
     tally.visitors += 1
     tally.sessions += played.sessions
     for result, number in played.results.items():
-        tally.events[result] = tally.events.get(result, 0) + number
+        if number:
+            _count(tally.events, result, number)
     happened: dict[str, list[OutcomeRecord]] = {}
     for outcome in played.outcomes:
         happened.setdefault(outcome.outcome, []).append(outcome)

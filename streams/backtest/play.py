@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from streams.backtest.interest import Interest
 from streams.core.definition import Program
-from streams.core.effects import Decision, Effect, OutcomeRecord, Suggestion
+from streams.core.effects import Decision, Effect, EventResult, OutcomeRecord, Suggestion
 from streams.core.engine import Position, step, tick
 from streams.core.event import Event
 from streams.core.ruleset import EngineOptions, Ruleset, compile_ruleset
@@ -50,12 +50,14 @@ def play(events: Sequence[Event], ruleset: Ruleset) -> Played:
         visits = state.visits if state is not None else 0
         before = state
         state, result, made = step(state, event, Position(offset, now), ruleset, now)
-        results[result] += 1
+        if result is not EventResult.APPLIED:
+            results[result.value] += 1
         if made:
             effects += made
         if state is not None:
             # A row in which nothing mattered any more has been begun anew, and its count with it.
             sessions += state.visits - visits if state is before else state.visits
+    results[EventResult.APPLIED.value] = len(events) - results.total()
     while state is not None and state.sessions:
         state, made = tick(state, ruleset, state.due)
         effects += made
@@ -87,4 +89,4 @@ def play_quietly(events: Sequence[Event], interest: Interest, ruleset: Ruleset) 
         ids.add(event.id)
     if len(ids) < len(events) or len(last) > SESSIONS_MAX:
         return None  # duplicates are left out, and the fifth live session ends the oldest: leave that to the engine
-    return Played(sessions, Counter({"applied": len(events)}), [], [], [])
+    return Played(sessions, Counter({EventResult.APPLIED.value: len(events)}), [], [], [])
