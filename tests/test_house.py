@@ -48,8 +48,13 @@ ROOM_MAY_IMPORT = {
     "replay": {"core", "settings", "telemetry"},
     "doctor": {"core", "rulefiles", "worker", "delivery", "settings", "telemetry"},
     "embedded": {"core", "rulefiles", "worker", "http", "delivery", "replay", "settings", "telemetry"},
+    "cli_shared": {"core", "embedded", "replay", "settings"},
+    "cli_rules": {
+        "cli_shared", "core", "rulefiles", "worker", "backtest", "replay", "embedded", "settings", "telemetry",
+    },
     "cli": {
-        "core", "rulefiles", "worker", "http", "delivery", "impact", "backtest", "replay", "doctor", "embedded",
+        "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http", "delivery", "impact", "backtest", "replay",
+        "doctor", "embedded",
         "settings", "telemetry",
     },
     "__main__": {"cli"},

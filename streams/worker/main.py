@@ -27,6 +27,7 @@ from streams.telemetry import READY, configure_logs, log
 from streams.worker.app import WorkerApp, build_app, scratch_folder
 from streams.worker.apply import Applier
 from streams.worker.commit import BatchProcedure, wall_ms
+from streams.worker.explaining import Explainer, load_admin_keys
 from streams.worker.lease import Lease
 from streams.worker.ledger import Ledger
 from streams.worker.link import Link
@@ -101,7 +102,16 @@ class Worker:
         self._link.procedure = BatchProcedure(
             applier, self._sender, self._delivery, self._link.ledger, settings.topic, changelog_name(settings),
         )
-        self._server = StatusServer(settings.worker_http_host, settings.worker_http_port, lambda: self._link.ready)
+        explainer = Explainer(
+            load_admin_keys(settings.keys_file),
+            lambda: self._link.table.ready_memories() if self._link.ready else [],
+            lambda: self._partitions,
+            lambda: self._rules.ruleset if self._rules is not None else None,
+        )
+        self._server = StatusServer(
+            settings.worker_http_host, settings.worker_http_port, lambda: self._link.ready, explainer.handle
+        )
+        self._partitions = settings.partitions  # of the topics, once they are known
         self._app: WorkerApp
 
     async def run(self, ready: Callable[[], None] | None) -> None:
@@ -114,7 +124,7 @@ class Worker:
             if admin is None:
                 return
             try:
-                partitions = await ensure_topics(admin, settings)
+                self._partitions = partitions = await ensure_topics(admin, settings)
             finally:
                 await admin.close()
             if self._rules is not None:

@@ -1,8 +1,8 @@
-"""The worker's own small HTTP server: /metrics, /healthz, /readyz. Loopback by default."""
+"""The worker's own small HTTP server: /metrics, /healthz, /readyz, /v1/explain. Loopback by default."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -12,10 +12,18 @@ from streams.telemetry import METRICS_CONTENT_TYPE, log, metrics_page
 class StatusServer:
     """Answers while the process lives; ready only while `is_ready` says so."""
 
-    def __init__(self, host: str, port: int, is_ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        is_ready: Callable[[], bool],
+        explain: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
+    ) -> None:
+        """`explain`: what answers to /v1/explain (see explaining.py)."""
         self._host = host
         self._port = port
         self._is_ready = is_ready
+        self._explain = explain
         self._runner: web.AppRunner | None = None
         self.address = ""
 
@@ -25,6 +33,8 @@ class StatusServer:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._ready)
+        if self._explain is not None:
+            app.router.add_get("/v1/explain", self._explain)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=0.5)

@@ -1,0 +1,138 @@
+"""What the commands share: options, how recorded lines become events, how results are written."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from cyclopts import Parameter
+
+from streams.errors import SettingsError
+from streams.settings import Settings, load_settings
+
+RulesDir = Annotated[Path | None, Parameter(name="--rules", help="Folder of rule files (default: AVERT_RULES_DIR).")]
+AsJson = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as one JSON object.")]
+
+
+def settings_with(**given: Any) -> Settings:
+    """The settings, with what was given on the command line in the place of the environment's."""
+    settings = load_settings()
+    return msgspec.structs.replace(settings, **{name: value for name, value in given.items() if value is not None})
+
+
+def options_of(settings: Settings) -> Any:
+    """What the engine has to know of the settings."""
+    from streams.core.ruleset import EngineOptions  # noqa: PLC0415
+
+    return EngineOptions(
+        session_timeout_ms=settings.session_timeout_ms,
+        max_lateness_ms=settings.max_lateness_ms,
+        attribution_window_ms=settings.attribution_window_ms,
+        consent_default=settings.consent_default == "granted",
+        allowed_link_hosts=frozenset(settings.allowed_link_hosts),
+    )
+
+
+def say(text: str) -> None:
+    """One line, or several, to standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def say_json(value: object) -> None:
+    """One JSON object on one line."""
+    say(msgspec.json.encode(value).decode())
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How the recording's lines become events."""
+
+    columns: Annotated[
+        list[str],
+        Parameter(
+            name="--map",
+            negative="",
+            help="OURS=THEIRS. Ours: id visitor session type ts path url referrer title; theirs: a column or path.",
+        ),
+    ] = field(default_factory=list)
+    rename: Annotated[
+        list[str], Parameter(negative="", help="THEIRS=OURS: another name for an event type.")
+    ] = field(default_factory=list)
+    props: Annotated[str | None, Parameter(help="The column that holds the object of props.")] = None
+    default_type: Annotated[str, Parameter(help="Type of the events whose type is null.")] = "page_view"
+    layout: Annotated[
+        Literal["plain", "snowplow_ecommerce"],
+        Parameter(name="--format", help="A known recording, with its own columns and peculiarities."),
+    ] = "plain"
+    speed: Annotated[float, Parameter(help="Times real time; 0: as fast as possible.")] = 0.0
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """How recorded files are read: the columns as in `replay`, and by how many processes."""
+
+    columns: Annotated[
+        list[str],
+        Parameter(name="--map", negative="", help="OURS=THEIRS, as for `avert replay`; also props.NAME=THEIRS."),
+    ] = field(default_factory=list)
+    rename: Annotated[
+        list[str], Parameter(negative="", help="THEIRS=OURS: another name for an event type.")
+    ] = field(default_factory=list)
+    props: Annotated[str | None, Parameter(help="The column that holds the object of props.")] = None
+    default_type: Annotated[str | None, Parameter(help="Type of the events whose type is null.")] = None
+    mapping_file: Annotated[
+        Path | None, Parameter(name="--mapping", help="YAML with columns, rename, props, default_type.")
+    ] = None
+    layout: Annotated[
+        Literal["plain", "snowplow_ecommerce"],
+        Parameter(name="--format", help="A known recording, with its own columns and peculiarities."),
+    ] = "plain"
+    processes: Annotated[int, Parameter(help="How many processes share the work.")] = 1
+
+
+# --- what commands share ----------------------------------------------------------------------------------------------
+
+
+def replay_options(mapping: Mapping) -> Any:
+    """How recorded lines become events, as it was said on the command line. Raises AvertError."""
+    from streams.embedded.recorded_shop import OPTIONS  # noqa: PLC0415
+    from streams.replay import ReplayOptions, with_columns  # noqa: PLC0415
+
+    known = OPTIONS if mapping.layout == "snowplow_ecommerce" else ReplayOptions()
+    return with_columns(
+        known, pairs_of("--map", mapping.columns), pairs_of("--rename", mapping.rename),
+        mapping.props, mapping.default_type, mapping.speed,
+    )
+
+
+def pairs_of(option: str, texts: list[str]) -> dict[str, str]:
+    """``NAME=NAME`` texts as a dict. Raises SettingsError naming `option`."""
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not (name and separator and value):
+            raise SettingsError(f"{option} wants NAME=NAME and not {text!r}")
+        pairs[name] = value
+    return pairs
+
+
+def console() -> Any:
+    """The terminal, for tables and progress."""
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console()
+
+
+def table(rows: list[dict[str, Any]]) -> None:
+    """Rows with the same keys, as a table."""
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    console().print(table)

@@ -1,0 +1,98 @@
+"""`GET /v1/explain?visitor=ID[&rule=NAME]` of a worker: why, and why not, for the visitors of its partitions.
+
+1. An admin key of the keys file, as ``Authorization: Bearer``; without a keys file nobody has one.
+2. The answer is of the state after the last batch, by the rules in force, at the partition's clock: exactly what the
+   next event will find.
+3. A visitor of a partition that is with another worker: 421, for the caller to ask there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hmac import compare_digest
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+from aiokafka.partitioner import DefaultPartitioner
+
+from streams.core.explain import RuleNow, explain
+from streams.core.ruleset import Ruleset
+from streams.core.visitor import decode_visitor
+from streams.errors import SettingsError
+from streams.worker.partition import PartitionMemory
+
+_partition_of = DefaultPartitioner()
+
+
+class _AdminKeys(msgspec.Struct, frozen=True):
+    admin_keys: tuple[str, ...] = ()
+
+
+class ExplainedNow(msgspec.Struct, frozen=True):
+    """The answer. `at`: the partition's clock, ms."""
+
+    visitor: str
+    partition: int
+    at: int
+    version: str
+    rules: tuple[RuleNow, ...]
+
+
+def load_admin_keys(path: Path | None) -> tuple[str, ...]:
+    """The admin keys of the keys file; none without a file. Raises SettingsError, which never shows a key."""
+    if path is None:
+        return ()
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_AdminKeys).admin_keys
+    except OSError as error:
+        raise SettingsError(f"keys file {path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"keys file {path}: {error}") from error
+
+
+class Explainer:
+    """Answers from what the worker has in memory; everything in its event loop."""
+
+    def __init__(
+        self,
+        keys: tuple[str, ...],
+        memories: Callable[[], list[PartitionMemory]],
+        partitions: Callable[[], int],
+        ruleset: Callable[[], Ruleset | None],
+    ) -> None:
+        """`memories`: the recovered partitions; `partitions`: how many the clickstream has."""
+        self._keys = keys
+        self._memories = memories
+        self._partitions = partitions
+        self._ruleset = ruleset
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """One request."""
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        # All of them are looked at, however early one fits.
+        known = [compare_digest(key.encode("utf-8", "surrogateescape"), one.encode()) for one in self._keys]
+        if scheme.lower() != "bearer" or not any(known):
+            return _refused(401, "an admin key is needed")
+        visitor, rule, ruleset = request.query.get("visitor"), request.query.get("rule"), self._ruleset()
+        if not visitor:
+            return _refused(400, "`visitor` is needed")
+        if ruleset is None:
+            return _refused(503, "not ready")
+        if rule is not None and all(rule != known.id for known in ruleset.program.rules):
+            return _refused(404, "there is no such rule")
+        count = self._partitions()
+        partition = _partition_of(visitor.encode(), list(range(count)), list(range(count)))
+        memory = next((memory for memory in self._memories() if memory.partition == partition), None)
+        if memory is None:
+            return _refused(421, f"partition {partition} is with another worker, or not recovered yet")
+        row = memory.rows.get(visitor)
+        state = None if row is None else decode_visitor(visitor, row)
+        answer = ExplainedNow(
+            visitor, partition, memory.clock, ruleset.version, tuple(explain(state, ruleset, memory.clock, rule))
+        )
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+
+def _refused(status: int, why: str) -> web.Response:
+    return web.json_response({"error": why}, status=status)
