@@ -66,7 +66,7 @@ def run_backtest(
         raise ReplayError("at least one process has to do the work")
     programs: list[Program] = []
     for directory in directories:
-        load_rules(directory, options)  # refuses what cannot be compiled, with file and line
+        load_rules(directory, options)  # refuses what cannot be compiled, drafts too, with file and line
         programs.append(load_program(directory, options)[0])
     if len({program.currency for program in programs}) > 1:
         raise ReplayError("the two rule sets count in different currencies")

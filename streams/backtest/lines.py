@@ -1,7 +1,7 @@
 """JSON lines to events, fast: what is certainly well formed takes a short way, everything else `streams.replay`'s own.
 
-The short way gives what `streams.replay.event_of_line` gives, less what nobody looks at (see `interest`). It may be
-taken only where these hold, each of them read off the bytes:
+The short way, which tables take too, gives what `streams.replay.event_of_line` gives, less what nobody looks at (see
+`interest`). It may be taken only where these hold, each of them read off the bytes:
 
 1. The line is at most SHORT_BYTES_MAX long: so is each string in it, and the event made of it stays in its limits.
 2. At most KEYS_MAX colons and less than DEPTH_MAX opening brackets: no object has more keys, none is nested deeper.
@@ -43,46 +43,57 @@ _CARD_MIN = 10**12
 _PAGE_FIELDS = ("path", "url", "referrer", "title")
 
 LineReader = Callable[[bytes, int], Event | BadLine | None]
+Maker = Callable[[Any, bytes], Event | None]
 
 
-def line_reader(options: ReplayOptions, interest: Interest) -> LineReader:  # noqa: C901 - the innermost loop: no calls
+def line_reader(options: ReplayOptions, interest: Interest) -> LineReader:
     """A function that makes an event of a line and its number, as `event_of_line` does."""
     lean = _decoder(options, page=interest.pages, context=interest.contexts)
     full = _decoder(options, page=True, context=True)
-
-    def slow(line: bytes, number: int) -> Event | BadLine | None:
-        return event_of_line(line, number, options)
-
     if lean is None or full is None:
-        return slow
+        return lambda line, number: event_of_line(line, number, options)
     decode_lean, decode_full = lean.decode, full.decode
-    pages, contexts = interest.pages, interest.contexts
-    types: dict[str | None, tuple[str, bool]] = {}
+    make = event_maker(options, interest)
 
     def read(line: bytes, number: int) -> Event | BadLine | None:
         opened = line.count(b"{") + line.count(b"[")
-        if len(line) > SHORT_BYTES_MAX or opened >= DEPTH_MAX or line.count(b":") > KEYS_MAX:
-            return slow(line, number)
-        lean_is_enough = line.isascii() and b"\\" not in line and b'"consent"' not in line
-        try:
-            row = decode_lean(line) if lean_is_enough else decode_full(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return slow(line, number)
+        if len(line) <= SHORT_BYTES_MAX and opened < DEPTH_MAX and line.count(b":") <= KEYS_MAX:
+            lean_is_enough = line.isascii() and b"\\" not in line and b'"consent"' not in line
+            try:
+                event = make(decode_lean(line) if lean_is_enough else decode_full(line), line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                event = None
+            if event is not None:
+                return event
+        return event_of_line(line, number, options)
+
+    return read
+
+
+def event_maker(options: ReplayOptions, interest: Interest) -> Maker:
+    """A function that makes an event of a row with an attribute for each field, or None: the long way has to judge.
+
+    The row is short (1, 2); its objects are its own, and may be kept. The bytes are what an id is made from.
+    """
+    pages, contexts = interest.pages, interest.contexts
+    types: dict[str | None, tuple[str, bool]] = {}
+
+    def make(row: Any, identity: bytes) -> Event | None:
         known = types.get(row.type) or _learn(row.type, types, options, interest)
         visitor, ts, session, id_ = row.visitor, row.ts, row.session, row.id
         if known is None or not 0 < len(visitor) <= VISITOR_CHARS_MAX:
-            return slow(line, number)
+            return None
         if session is not None and not 0 < len(session) <= VISITOR_CHARS_MAX:
-            return slow(line, number)
+            return None
         if type(ts) is not int or not SECONDS_BELOW <= ts < _PLAIN_TIME_BELOW:
             try:
                 ts = epoch_ms(ts)
             except (ValueError, TypeError, OverflowError):
-                return slow(line, number)
+                return None
         if id_ is None:
-            id_ = blake2b(line, digest_size=16).hexdigest()
+            id_ = blake2b(identity, digest_size=16).hexdigest()
         elif not 0 < len(id_) <= ID_CHARS_MAX:
-            return slow(line, number)
+            return None
         event = Event(id_, visitor, known[0], ts, session)
         if known[1] and row.props:
             event.props = row.props if _clean(row.props, _PERSONAL) else _scrubbed("props", row.props)
@@ -92,7 +103,7 @@ def line_reader(options: ReplayOptions, interest: Interest) -> LineReader:  # no
             event.context = row.context if _clean(row.context, _PERSONAL) else _scrubbed("context", row.context)
         return event
 
-    return read
+    return make
 
 
 def _learn(

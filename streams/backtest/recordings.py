@@ -105,7 +105,7 @@ def _made(
     if part.kind != "jsonl":
         from streams.backtest.tables import events_of_table  # noqa: PLC0415 - polars only where there is a table
 
-        for made in events_of_table(Path(part.path), part.kind, options):
+        for made in events_of_table(Path(part.path), part.kind, options, interest):
             reading.lines += 1
             yield made
         return

@@ -35,6 +35,7 @@ SHARDS_MAX = 512
 PACKED = 8  # what is compressed, or columnar, is taken for so many times its size
 _SPILL_EVENTS = 50_000  # held by a reading process before it writes
 _FRAME_BYTES = 4
+_TOLD_EVERY_EVENTS = 5_000  # a progress bar moves some ten times a second
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
 
@@ -167,7 +168,7 @@ def play_all(
     """Play every visitor with every rule set. `progress` is told how many events are done; `visitors` is emptied."""
     tallies = [empty_tally(ruleset) for ruleset in rulesets]
     difference = DiffTally()
-    done = 0
+    done = told = 0
     while visitors:
         visitor, events = visitors.popitem()
         events.sort(key=in_time)  # stable: what comes at one moment keeps its order
@@ -177,7 +178,9 @@ def play_all(
         if len(played) == 2:
             compare(difference, visitor, events, before=played[1], after=played[0])
         done += len(events)
-        progress(done)
+        if done >= told + _TOLD_EVERY_EVENTS:
+            told = done
+            progress(done)
     return Tallies(done, tallies, difference)
 
 

@@ -146,6 +146,15 @@ def test_what_cannot_be_done_is_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_a_draft_that_cannot_be_compiled_is_named(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = ", ".join(["{event: search}"] * 60)
+    rules = rules_dir(tmp_path / "rules", rule("r", f"{{sequence: [{steps}]}}", mode="draft"))
+    assert cli.main(["rules", "backtest", str(log), "--rules", str(rules)]) == 3
+    assert f"{rules}/rules.yaml:" in capsys.readouterr().err
+
+
 # --- the mapping ------------------------------------------------------------------------------------------------
 
 

@@ -11,12 +11,18 @@ from typing import Any
 import msgspec
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from streams.backtest.interest import Interest
+from streams.backtest.lines import event_maker
 from streams.backtest.recordings import parts_of
 from streams.backtest.run import Result
+from streams.backtest.tables import quick_rows, rows_of
 from streams.embedded.recorded_shop import OPTIONS, RECORDING
-from streams.replay import ReplayError
+from streams.replay import ReplayError, ReplayOptions, event_of_row
 from tests.backtest.support import MINUTE, T0, result_of, rule, rules_dir
+from tests.core import build
 
 TYPES = ("search", "page_view", "help", "chat_opened", "purchase", "add_to_cart", "noise", "noise2")
 
@@ -50,39 +56,45 @@ def rules(tmp_path: Path) -> Path:
     )
 
 
-def write_jsonl(path: Path, given: list[dict[str, Any]]) -> Path:
-    text = "".join(json.dumps(row) + "\n" for row in given).encode()
+def write_jsonl(path: Path, lines: list[dict[str, Any]]) -> Path:
+    text = "".join(json.dumps(row) + "\n" for row in lines).encode()
     path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
     return path
 
 
-def write_csv(path: Path, given: list[dict[str, Any]]) -> Path:
-    frame = pl.DataFrame([{**row, "props": json.dumps(row["props"])} for row in given], infer_schema_length=None)
+def write_csv(path: Path, lines: list[dict[str, Any]]) -> Path:
+    frame = pl.DataFrame([{**row, "props": json.dumps(row["props"])} for row in lines], infer_schema_length=None)
     text = frame.write_csv().encode()
     path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
     return path
 
 
-def flat(given: list[dict[str, Any]]) -> pl.DataFrame:
+def flat(lines: list[dict[str, Any]]) -> pl.DataFrame:
     made = []
-    for row in given:
+    for row in lines:
         props = {f"props.{name}": row["props"].get(name) for name in ("results", "query", "total")}
         made.append({**{name: value for name, value in row.items() if name != "props"}, **props})
     return pl.DataFrame(made, infer_schema_length=None)
 
 
-def write_flat_csv(path: Path, given: list[dict[str, Any]]) -> Path:
-    flat(given).write_csv(path)
+def write_flat_csv(path: Path, lines: list[dict[str, Any]]) -> Path:
+    flat(lines).write_csv(path)
     return path
 
 
-def write_flat_parquet(path: Path, given: list[dict[str, Any]]) -> Path:
-    flat(given).with_columns(pl.from_epoch("ts", time_unit="ms")).write_parquet(path)
+def write_flat_parquet(path: Path, lines: list[dict[str, Any]]) -> Path:
+    flat(lines).with_columns(pl.from_epoch("ts", time_unit="ms")).write_parquet(path)
     return path
 
 
-def write_parquet(path: Path, given: list[dict[str, Any]]) -> Path:
-    pl.DataFrame(given, infer_schema_length=None).write_parquet(path)
+def write_zoned_parquet(path: Path, lines: list[dict[str, Any]]) -> Path:
+    time = pl.from_epoch("ts", time_unit="ms").dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Rome")
+    flat(lines).with_columns(time).write_parquet(path)
+    return path
+
+
+def write_parquet(path: Path, lines: list[dict[str, Any]]) -> Path:
+    pl.DataFrame(lines, infer_schema_length=None).write_parquet(path)
     if path.suffix == ".gz":
         path.write_bytes(gzip.compress(path.read_bytes()))
     return path
@@ -97,16 +109,53 @@ def numbers(result: Result) -> Any:
 FORMATS = {
     "log.jsonl.gz": write_jsonl, "log.csv": write_csv, "log.csv.gz": write_csv, "log.parquet": write_parquet,
     "log.parquet.gz": write_parquet, "flat.csv": write_flat_csv, "flat.parquet": write_flat_parquet,
+    "zoned.parquet": write_zoned_parquet,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_same(tmp_path: Path, rules: Path, name: str) -> None:
-    given = rows()
-    expected = result_of(rules, write_jsonl(tmp_path / "log.jsonl", given))
+    lines = rows()
+    expected = result_of(rules, write_jsonl(tmp_path / "log.jsonl", lines))
     assert expected.files[0].bad == 15
     assert all(found.alarms for found in expected.tallies[0].rules.values())
-    assert numbers(result_of(rules, FORMATS[name](tmp_path / name, given))) == numbers(expected)
+    assert numbers(result_of(rules, FORMATS[name](tmp_path / name, lines))) == numbers(expected)
+
+
+CELLS = st.none() | st.sampled_from(
+    ["", "v", "a b", "007", "1.5", "true", "null", '{"n": 1}', '{"q": "a@b.co"}', "{", "[1]", '{"n": 1e400}', "x" * 800,
+     "1700000000000", "1700000000", "2022-10-25T07:49:55Z", "+39 333 1234567", "/p?x=1", '{"consent": false}',
+     '{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":1}}}}}}}}', "!!"]
+)  # fmt: skip
+COLUMNS = ["visitor", "ts", "type", "id", "session", "path", "props", "page", "context", "props.n", "page.q", "more.n"]
+
+USUAL = {
+    "visitor": st.just("v") | CELLS, "type": st.just("search") | CELLS, "id": st.none() | st.just("i") | CELLS,
+    "ts": st.sampled_from(["1700000000000", "1700000000"]) | CELLS,
+}  # fmt: skip
+
+
+@given(
+    st.lists(st.fixed_dictionaries(dict.fromkeys(COLUMNS, CELLS) | USUAL), min_size=1, max_size=4),
+    st.sets(st.sampled_from(COLUMNS[2:])),
+    st.sampled_from(["props", "more"]),
+    st.booleans(),
+)
+def test_quick_rows_are_those_of_the_long_way(
+    cells: list[dict[str, Any]], absent: set[str], props: str, text: bool
+) -> None:
+    kept = {name: pl.String for name in COLUMNS if name not in absent}
+    frame = pl.DataFrame([{name: row[name] for name in kept} for row in cells], schema=kept)
+    options = ReplayOptions(props=props)
+    everything = Interest([build.compiled(build.event("*", build.where("page.path", "eq", "context.")))])
+    make = event_maker(options, everything)
+    quick = quick_rows(frame, options, text=text)
+    assert quick is not None
+    for line, row in zip(quick, rows_of(frame, options, text=text), strict=True):
+        made = make(line, b"id") if line is not None else None
+        if made is not None:
+            assert not isinstance(row, str)
+            assert made == event_of_row(row, b"id", 1, options)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +171,9 @@ def test_resources_change_nothing(tmp_path: Path, rules: Path, resources: dict[s
 
 
 def test_two_files_are_one_recording(tmp_path: Path, rules: Path) -> None:
-    given = rows()
-    whole = result_of(rules, write_jsonl(tmp_path / "whole.jsonl", given))
-    halves = [write_jsonl(tmp_path / f"{n}.jsonl", given[n * 750 : (n + 1) * 750]) for n in range(2)]
+    lines = rows()
+    whole = result_of(rules, write_jsonl(tmp_path / "whole.jsonl", lines))
+    halves = [write_jsonl(tmp_path / f"{n}.jsonl", lines[n * 750 : (n + 1) * 750]) for n in range(2)]
     assert numbers(result_of(rules, *halves))[1:] == numbers(whole)[1:]
 
 
