@@ -31,6 +31,8 @@ def judge(case: dict[str, Any]) -> Verdict:
         firings = play(translate(pattern), case["events"], case["advance_to_ms"])
     except Inexpressible as reason:
         return Verdict("inexpressible", str(reason))
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        return Verdict("failed", f"{type(error).__name__}: {error}")
     difference = differs(case, pattern, firings)
     return Verdict("passed") if difference is None else Verdict("failed", difference)
 

@@ -23,10 +23,13 @@ from tests.semantics.language import (
     sequence,
 )
 from tests.semantics.lines import BETWEEN, Line, begun, lines_of, overlap, without_next
-from tests.semantics.neutral import Absent, AbsentNext, Inexpressible, Pattern, Ref, Take, takes_of
+from tests.semantics.neutral import Absent, AbsentNext, Group, Inexpressible, Pattern, Ref, Take, takes_of
 
 
 def every(pattern: Pattern) -> Iterator[Rule]:
+    if isinstance(pattern.elements[0], Group) and pattern.elements[0].kind == "any" and not pattern.strict:
+        yield from _any_first(pattern.elements[0], pattern)
+        return
     if isinstance(pattern.elements[0], Absent | AbsentNext):
         raise Inexpressible("an absence at the beginning, in a pattern that begins anew at each first event")
     if pattern.strict:
@@ -51,6 +54,15 @@ def every(pattern: Pattern) -> Iterator[Rule]:
     ways = [without_next(line) for line in lines]
     for way in zip(*ways, strict=True):
         yield from _lanes(list(way), pattern)
+
+
+def _any_first(first: Group, pattern: Pattern) -> Iterator[Rule]:
+    """Whichever event comes first, it begins a partial match of its own: rules for each of them."""
+    takes = list(takes_of(first.members))
+    if any(overlap(one.match, other.match) for i, one in enumerate(takes) for other in takes[:i]):
+        raise Inexpressible("a group of which one event may be several members, at the beginning")
+    for member in first.members:
+        yield from every(replace(pattern, elements=(member, *pattern.elements[1:])))
 
 
 def _run(line: Line, pattern: Pattern) -> list[Rule]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from tests.semantics.language import Do, Forbid, Item, Quiet, Rule, Yaml
 from tests.semantics.lines import BETWEEN, COPY, Line
 from tests.semantics.neutral import Absent, Inexpressible, Match, Pattern, Ref, Take
 
+_REPETITION = re.compile(r"\[(\d+)\]$")
 ANYTHING = Match("*")
 
 
@@ -34,9 +36,10 @@ def resolved(match: Match, names: dict[str, str]) -> Match:
     tests = []
     for test in match.tests:
         if isinstance(test.value, Ref):
-            if test.value.tag not in names:
+            tag = _REPETITION.sub(COPY + r"\1", test.value.tag)  # `e1[1]` is the second of several
+            if tag not in names:
                 raise Inexpressible("a comparison with a step that is taken several times, or not in every case")
-            tests.append(replace(test, value=replace(test.value, tag=names[test.value.tag])))
+            tests.append(replace(test, value=replace(test.value, tag=names[tag])))
         else:
             tests.append(test)
     return replace(match, tests=tuple(tests))
@@ -100,10 +103,6 @@ def _shown(lines: list[Line], pattern: Pattern, single: bool) -> tuple[tuple[str
 
 def rule_of(sequences: list[Yaml], lines: list[Line], pattern: Pattern, once: bool) -> Rule:
     when = sequences[0] if len(sequences) == 1 else {"any": sequences}
-    if all("sequence" in one for one in sequences):
-        show = _shown(lines, pattern, single=False)
-    elif all("event" in one for one in sequences):
-        show = _shown(lines, pattern, single=True)
-    else:
-        show = ()  # the timer of a `missing` has no event at hand, and no names
+    single = ["event" in one for one in sequences]
+    show = _shown(lines, pattern, all(single)) if all(single) or not any(single) else ()
     return Rule(when, show, once)

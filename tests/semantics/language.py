@@ -96,16 +96,13 @@ def _written(test: Test) -> tuple[str, Any]:
 
 
 def sequence(items: Iterable[Item], within_ms: int | None = None, strict: bool = False) -> Yaml:
-    """The condition that these items make: a sequence, or what says the same when there is one step only."""
+    """The condition that these items make: a sequence, or the event when there is nothing else."""
     items = tuple(items)
     steps = [item for item in items if isinstance(item, Do)]
     if len(steps) > STEPS_MAX:
         raise Inexpressible(f"a sequence of more than {STEPS_MAX} steps")
     if len(items) == 1:
         return matcher(steps[0].match)
-    match items:
-        case (Do(start), Quiet(ms, missing)) if not missing.refs:
-            return {"missing": matcher(missing), "after": matcher(start), "for": duration(ms)}
     made: Yaml = {"sequence": [_item(item) for item in items]}
     if within_ms is not None and len(steps) > 1:
         made["within"] = duration(within_ms)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import permutations, product
 
-from tests.semantics.language import TYPE_FIELD, event_type
+from tests.semantics.language import STEPS_MAX, TYPE_FIELD, event_type
 from tests.semantics.neutral import Absent, AbsentNext, Element, Group, Inexpressible, Match, Pattern, Take, Test
 
 Line = tuple[Take | Absent | AbsentNext, ...]
@@ -45,10 +45,10 @@ def _repetitions(take: Take, pattern: Pattern) -> list[Line]:
         return [(take,)]
     if low != high and pattern.every:
         raise Inexpressible("a number of repetitions that is not fixed, in a pattern that begins anew: each is a match")
-    if low != high and pattern.strict and high is None:
-        raise Inexpressible("repetitions without end, with nothing else in between")
-    # Without strictness the least number already lets the next step come.
-    counts = range(low, (high or low) + 1) if pattern.strict else (low,)
+    # Without strictness the least number already lets the next step come. With it, the longest come first: theirs are
+    # the names that a text shows.
+    most = STEPS_MAX + 1 - len(pattern.elements) if high is None else high
+    counts = range(max(most, low), low - 1, -1) if pattern.strict else (low,)
     return [
         tuple(replace(take, tag=f"{take.tag}{COPY}{number}", low=1, high=1) for number in range(count))
         for count in counts
@@ -102,8 +102,8 @@ def _both(block: list[Element]) -> Element | None:
 
 
 def begun(line: Line) -> Line:
-    """The line, if it has anything to take."""
-    if not any(isinstance(element, Take) for element in line):
+    """The line, if it has anything to wait for."""
+    if not any(isinstance(element, Take) or (isinstance(element, Absent) and element.for_ms) for element in line):
         raise Inexpressible("a pattern all of whose steps may be left out")
     return line
 

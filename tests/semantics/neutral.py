@@ -138,8 +138,8 @@ def _pattern(given: dict[str, Any]) -> Pattern:
         raise Inexpressible("a pattern without a list of steps")
     restart = _one_of(given.get("restart", "once"), ("once", "every"), "restart")
     elements = tuple(_element(step, index, contiguity) for index, step in enumerate(given["steps"]))
-    if not any(True for _ in takes_of(elements)):
-        raise Inexpressible("a pattern that takes no event at all")
+    if not elements:
+        raise Inexpressible("a pattern without steps")
     later = list(takes_of(elements))[1:]
     strict = contiguity == "strict" and all(take.contiguity == "strict" for take in later)
     return Pattern(elements, restart == "every", strict, given.get("within_ms"))
