@@ -15,7 +15,7 @@ from streams.backtest.pagetexts import GLOSSARY, STYLE
 from streams.backtest.report import OutcomeReport, Report, RuleReport
 from streams.backtest.svg import BarRow, bars, leads, matrix
 from streams.backtest.terminal import choice
-from streams.backtest.words import day, duration, money, reasons, share, times
+from streams.backtest.words import day, duration, money, reasons, share, span, times
 from streams.replay import ReplayError
 
 FEW_ALARMS = 30  # below, a share swings by a third and more from week to week
@@ -38,14 +38,14 @@ def page(report: Report) -> str:
     silent = [rule for rule in report.result.rules if not rule.alarms]
     sections = [
         _head(report, fired),
-        *(_in_words(rule, labels, report) for rule in sorted(fired, key=_by_money)),
+        *(_in_words(rule, labels, report) for rule in sorted(fired, key=_best_first)),
         _silent(silent, labels),
         *_pictures(report, fired),
         _outcomes(report.result.outcomes, report.currency),
         _changed(report),
         _numbers(report),
         _bad_lines(report),
-        GLOSSARY.format(window=duration(report.attribution_window_s), timeout=duration(report.session_timeout_s)),
+        GLOSSARY.format(window=span(report.attribution_window_s), timeout=span(report.session_timeout_s)),
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -57,8 +57,8 @@ def page(report: Report) -> str:
     )
 
 
-def _by_money(rule: RuleReport) -> tuple[bool, float, str]:
-    return rule.promotes, -rule.seen_in_time, rule.rule
+def _best_first(rule: RuleReport) -> tuple[int, bool, float, str]:
+    return ("good", "weak", "open").index(verdict(rule)[0]), rule.promotes, -rule.seen_in_time, rule.rule
 
 
 # --- words ------------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def _head(report: Report, fired: Sequence[RuleReport]) -> str:
 
 def _in_words(rule: RuleReport, labels: dict[str, str], report: Report) -> str:
     target = escape(labels.get(rule.target, rule.target))
-    window = duration(report.attribution_window_s)
+    window = span(report.attribution_window_s)
     cases = f"<b>{rule.followed:,} of {rule.alarms:,} cases ({share(rule.precision)})</b>"
     lines = [f"Fired in <b>{rule.sessions:,} visits</b> of {rule.visitors:,} visitors."]
     lines.append(f"In {cases} “{target}” followed within {window}.")
@@ -96,9 +96,9 @@ def _in_words(rule: RuleReport, labels: dict[str, str], report: Report) -> str:
             f"{duration(rule.lead.lower_s)} and {duration(rule.lead.upper_s)})."
         )
     if rule.at_stake:
-        worth = "worth" if rule.promotes else "which cost"
+        worth = "were worth" if rule.promotes else "cost"
         lines.append(
-            f"The ones it saw are {worth} <b>{money(rule.seen_in_time, report.currency)}</b>, of "
+            f"The ones it saw in time {worth} <b>{money(rule.seen_in_time, report.currency)}</b>, of "
             f"{money(rule.at_stake, report.currency)} in all."
         )
     if rule.unpriced:
@@ -120,10 +120,10 @@ def verdict(rule: RuleReport) -> tuple[str, str]:
     low, _ = interval(rule.sessions_followed, rule.sessions)
     beside = f"({share(rule.session_precision)} of the visits it fired in, {share(rule.base_rate)} of all visits)"
     if rule.base_rate is not None and low > rule.base_rate and rule.lift >= GOOD_LIFT:
-        return "good", f"It knows something: {times(rule.lift)} as likely as in any visit {beside}."
+        return "good", f"It knows something: {rule.lift:.1f} times as likely as in any visit {beside}."
     if rule.lift < 1:
         return "weak", f"It points the wrong way: less likely than in any visit {beside}."
-    return "weak", f"Hardly better than picking visits blindly: {times(rule.lift)} as likely {beside}."
+    return "weak", f"Hardly better than picking visits blindly: {rule.lift:.1f} times as likely {beside}."
 
 
 def interval(part: int, whole: int) -> tuple[float, float]:
@@ -242,6 +242,7 @@ def _changed(report: Report) -> str:
             _arrow(money(amount, report.currency) for amount in change.seen_in_time),
         )
         for change in report.changes
+        if change.differs
     ]  # fmt: skip
     head = ("rule", "visits fired in", "right", "seen in time", "median lead", "money seen in time")
     examples = [
@@ -253,7 +254,7 @@ def _changed(report: Report) -> str:
         "<section class=card><h2>What changes</h2>"
         f"<p>From <code>{escape(report.against.directory)}</code> to <code>{escape(report.result.directory)}</code>: "
         f"<b>{difference.different:,} of {difference.visitors:,} visitors</b> are decided differently.</p>"
-        + _table(head, rows)
+        + (_table(head, rows) if rows else "<p>No rule's numbers are different.</p>")
         + ("<h3>Examples</h3>" + _table(("rule", "visitor", "when", "before", "now"), examples) if examples else "")
         + "</section>"
     )

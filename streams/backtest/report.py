@@ -99,6 +99,12 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     median_lead_s: tuple[float | None, float | None]
     seen_in_time: tuple[float | None, float | None]
 
+    @property
+    def differs(self) -> bool:
+        """Whether any of its numbers is another one."""
+        pairs = (self.sessions, self.precision, self.recall, self.median_lead_s, self.seen_in_time)
+        return any(before != now for before, now in pairs)
+
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A whole backtest."""

@@ -148,6 +148,7 @@ def _print_changes(report: Report, against: SetReport, console: Console) -> None
                 " → ".join(money(amount, report.currency) for amount in change.seen_in_time),
             )
             for change in report.changes
+            if change.differs
         ),
     )
 
@@ -169,7 +170,7 @@ def print_difference(difference: DiffTally, console: Console, *, examples: bool 
         for example in found.examples:
             console.print(f"{name}: visitor {example.visitor}, {day(example.at)}", markup=False, style="bold")
             console.print(f"  before  {choice(example.before)}\n  now     {choice(example.after)}", markup=False)
-            led = [f"{kind} (-{duration((example.at - at) / 1000)})" for at, kind in example.events]
+            led = [f"{kind} {duration((example.at - at) / 1000)} before" for at, kind in example.events]
             console.print("  events  " + ", ".join(led), markup=False)
 
 

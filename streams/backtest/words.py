@@ -34,6 +34,15 @@ def duration(seconds: float | None) -> str:
     return " ".join(parts)
 
 
+def span(seconds: float) -> str:
+    """A setting in words: 86400 is 24 hours."""
+    for name, size, upto in (("minute", 60, 2 * 3600), ("hour", 3600, 2 * 86_400), ("day", 86_400, None)):
+        if seconds % size == 0 and seconds >= size and (upto is None or seconds < upto):
+            number = round(seconds / size)
+            return f"{number} {name}{'s' if number > 1 else ''}"
+    return duration(seconds)
+
+
 def money(amount: float | None, currency: str) -> str:
     """1234.5 is 1,235 EUR; small sums with cents."""
     if amount is None:

@@ -13,7 +13,7 @@ from streams.backtest.command import Columns
 from streams.backtest.diff import EXAMPLES_PER_RULE_MAX, Choice
 from streams.backtest.page import interval, page, verdict
 from streams.backtest.recordings import read_mapping
-from streams.backtest.words import duration, money, share
+from streams.backtest.words import duration, money, share, span
 from streams.replay import ReplayError
 from tests.backtest.support import MINUTE, T0, line, one_rule, recording, report_on, result_of, rule, rules_dir
 
@@ -217,6 +217,30 @@ def test_verdicts(tmp_path: Path) -> None:
     assert verdict(weak)[0] == "weak"
 
 
+def test_the_page_of_rules_that_saw_little(tmp_path: Path) -> None:
+    """Held back every time, nothing to compare with, amounts not known, bad lines: each is said in words."""
+    rules = rules_dir(
+        tmp_path / "r",
+        rule("held", "{event: search}").replace("Help?", "About {{ event.props.query }}"),
+        rule("buy", "{event: look}", target="promotes: purchase"),
+    )
+    rows = [line(0, "look", f"v{n}") for n in range(40)]
+    rows += [line(5, "purchase", "v1"), line(6, "purchase", "v2", total=5)]
+    log = recording(tmp_path / "log.jsonl", *rows, line(0, "search", "s"), {"visitor": "x"})
+    said = page(report_on(rules, log))
+    assert "Every firing was held back: template field missing 1" in said
+    assert "“support_chat” did not happen either" in said
+    assert "The amount of 1 of them is not known" in said
+    assert "were worth <b>5.00 EUR</b>, of 5.00 EUR in all" in said
+    assert "line 44: no time in column `ts`" in said
+
+
+def test_a_page_that_cannot_be_written(tmp_path: Path, log: Path) -> None:
+    rules = rules_dir(tmp_path / "rules", rule("r", TWICE))
+    nowhere = str(tmp_path / "no" / "p.html")
+    assert cli.main(["rules", "backtest", str(log), "--rules", str(rules), "--html", nowhere]) == 8
+
+
 def test_wilson_interval() -> None:
     """Wilson's own worked form: 10 of 40 at 95 % is 14.19 % to 40.19 %."""
     low, high = interval(10, 40)
@@ -230,6 +254,14 @@ def test_wilson_interval() -> None:
 )
 def test_durations(value: float | None, text: str) -> None:
     assert duration(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1800, "30 minutes"), (60, "1 minute"), (86_400, "24 hours"), (172_800, "2 days"), (90, "1m 30s"), (45, "45s")],
+)
+def test_spans(value: float, text: str) -> None:
+    assert span(value) == text
 
 
 def test_shares_and_money() -> None:
