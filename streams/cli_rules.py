@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,18 +32,28 @@ rules_app = cyclopts.App(name="rules", help="Rule files: check, test, show, and 
 
 
 @rules_app.command(name="check")
-def rules_check(directory: Path | None = None, *, json: AsJson = False) -> int:
-    """Read and compile every rule file; each finding with file, line and column."""
-    from streams.rulefiles.load import load_rules  # noqa: PLC0415
+def rules_check(
+    directory: Path | None = None,
+    *,
+    strict: Annotated[bool, Parameter(negative="", help="Exit code 1 when there is a warning.")] = False,
+    json: AsJson = False,
+) -> int:
+    """Read and compile every rule file; each finding with file, line and column; warnings of what is hardly meant."""
+    from streams.rulefiles.load import load_program, load_rules  # noqa: PLC0415
+    from streams.rulefiles.load_warnings import warnings_of  # noqa: PLC0415
 
     settings = settings_with(rules_dir=directory)
-    rules = load_rules(settings.rules_dir, options_of(settings))
+    options = options_of(settings)
+    rules = load_rules(settings.rules_dir, options)
+    warnings = warnings_of(*load_program(settings.rules_dir, options), options)
     summary = {"rules": len(rules.rules), "outcomes": len(rules.outcomes), "version": rules.version}
     if json:
-        say_json(summary)
+        say_json(summary | {"warnings": warnings})
     else:
+        for warning in warnings:
+            say(f"{warning.file}:{warning.line}:{warning.column}: warning: {warning.message}")
         say("{rules} rules and {outcomes} outcomes are fine (version {version})".format_map(summary))
-    return 0
+    return 1 if strict and warnings else 0
 
 
 @rules_app.command(name="test")
@@ -152,17 +163,36 @@ def rules_schema() -> int:
     """The JSON Schema of rule files, for editors."""
     from streams.rulefiles.schema import json_schema  # noqa: PLC0415
 
-    say_json(json_schema())
+    say(dumps(json_schema(), indent=1, ensure_ascii=False))
     return 0
 
 
 @rules_app.command(name="show")
-def rules_show(directory: Path | None = None, *, json: AsJson = False) -> int:
-    """The rules: mode, what they prevent, priority, holdout."""
+def rules_show(
+    directory: Path | None = None,
+    *,
+    cost: Annotated[
+        bool, Parameter(negative="", help="Also the most bytes of state and the measured time an event.")
+    ] = False,
+    json: AsJson = False,
+) -> int:
+    """The rules: mode, what they prevent, priority, holdout; what they cost."""
     from streams.rulefiles.load import load_program  # noqa: PLC0415
+    from streams.rulefiles.load_cost import costs_of  # noqa: PLC0415
 
     settings = settings_with(rules_dir=directory)
-    program, _ = load_program(settings.rules_dir, options_of(settings))
+    program, tests = load_program(settings.rules_dir, options_of(settings))
+    if cost:
+        costs = costs_of(program, tests, options_of(settings))
+        if json:
+            say_json({"costs": costs})
+        else:
+            table([
+                {"rule": one.rule, "conditions": one.conditions, "state, bytes at most": one.state_bytes_max,
+                 "of these, texts": one.text_bytes_max, "µs an event": one.us_per_event}
+                for one in costs
+            ])
+        return 0
     rows = [
         {
             "rule": rule.id, "mode": rule.mode, "prevents": rule.prevents, "promotes": rule.promotes,

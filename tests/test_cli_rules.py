@@ -89,3 +89,28 @@ def test_explain_what_is_not_there(
 def test_explain_a_live_visitor_needs_a_key(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["rules", "explain", "--visitor", "v", "--rules", str(rules)]) == 2
     assert "admin_keys" in capsys.readouterr().err
+
+
+def test_a_warning_is_told_and_counts_when_strict(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_files(rules, a=(RULE % "1s").replace("title: T", "title: {en: T, it: T}, body: B"))
+    assert cli.main(["rules", "check", str(rules)]) == 0
+    assert f"{rules}/a.yaml:1:7: warning: r: `body` is not there in it" in capsys.readouterr().out
+    assert cli.main(["rules", "check", str(rules), "--strict"]) == 1
+    capsys.readouterr()
+    assert cli.main(["rules", "check", str(rules), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 1
+
+
+def test_show_what_a_rule_costs(rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["rules", "show", str(rules), "--cost"]) == 0
+    assert "state, bytes" in capsys.readouterr().out
+    assert cli.main(["rules", "show", str(rules), "--cost", "--json"]) == 0
+    (cost,) = json.loads(capsys.readouterr().out)["costs"]
+    assert (cost["rule"], cost["conditions"]) == ("r", 2)
+
+
+def test_the_schema_is_readable_by_people_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["rules", "schema"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out)["title"] == "Avert rule files"
+    assert len(out.splitlines()) > 100

@@ -99,9 +99,7 @@ def program_of(
 
 def read_files(directory: Path, report: Report) -> dict[str, bytes]:
     """The contents of the rule files by path below `directory` (with ``/``), in their order."""
-    return {
-        path.relative_to(directory).as_posix(): _read_bytes(path, report) for path in rule_paths(directory, report)
-    }
+    return {path.relative_to(directory).as_posix(): _read_bytes(path, report) for path in rule_paths(directory, report)}
 
 
 def rule_paths(directory: Path, report: Report) -> list[Path]:
