@@ -113,11 +113,11 @@ class CountLeaf(Leaf):
             state.append(ts)
         else:
             insort(state, ts)
-            if self._completes_older(state, ts, session.last):
-                del state[: len(state) - self.keep]
-                return CHANGED | FRESH
+        older = ts < session.last and self._completes_older(state, ts, session.last)
         if len(state) > self.keep:
             del state[0]
+        if older:
+            return CHANGED | FRESH
         # With a lower bound alone, nothing can begin or end to hold below it.
         return CHANGED if self.at_most is not None or len(state) >= self.at_least else SAME
 

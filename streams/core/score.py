@@ -67,7 +67,14 @@ class ScoreLeaf(Leaf):
         return high
 
     def wake(self, session: Session, at: int, ending: bool) -> int:
-        return SAME if self.holds(session, at) else CHANGED
+        state = session.states.get(self.key)
+        if state is None or self.holds(session, at):
+            return SAME
+        # From now on the points are what is left of them: the moment of their fall is not waited for again.
+        for entry, half in zip(state, self.half_lives, strict=True):
+            if entry is not None:
+                entry[:] = _decayed(entry[0], max(at - entry[1], 0), half), max(at, entry[1])
+        return CHANGED
 
     def bound(self) -> int:
         return 2 * len(self.half_lives)

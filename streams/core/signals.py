@@ -16,6 +16,7 @@ Durations are half open, like every window: exactly so long apart is outside.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import insort
 from dataclasses import dataclass
 from itertools import pairwise
@@ -50,16 +51,16 @@ class SignalOptions:
 Marks = list[Any]
 
 
-class Detector:
+class Detector(ABC):
     """Finds one signal. `marks` is its state: a list that it may change."""
 
     matchers: tuple[tuple[Matcher, int], ...] = ()
     clocked = False
     at_end = False
 
+    @abstractmethod
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
         """Take in an event; whether it completes the signal. `last`: the session's latest time, this one's included."""
-        raise NotImplementedError
 
     def due(self, marks: Marks) -> int:
         """The next moment at which the signal may come with no event."""
