@@ -178,3 +178,22 @@ def test_who_is_left_to_the_engine() -> None:
     assert quietly(Event("e", "v", "suggestion_clicked", build.T0)) is None
     waiting = build.compiled(d.Idle(1000))
     assert play_quietly([event(1)], Interest([waiting]), waiting) is None
+
+
+def test_what_withdraws_a_suggestion_is_heard() -> None:
+    withdrawing = build.rule(build.event("search"), suggest=build.content(withdraw=build.matcher("order_tracked")))
+    wanted = Interest([build.compiled(withdrawing)])
+    names = ("search", "chat_opened", "order_tracked", "suggestion_clicked", "noise")
+    heard = [name for name in names if wanted.hears(name)]
+    assert heard == ["search", "chat_opened", "order_tracked", "suggestion_clicked"]
+
+
+def test_pages_and_contexts_are_read_where_a_rule_looks_at_them() -> None:
+    def looks(condition: d.Condition) -> tuple[bool, bool]:
+        wanted = interest(condition)
+        return wanted.pages, wanted.contexts
+
+    assert looks(build.event("search")) == (False, False)
+    assert looks(build.event("search", build.where("page.path", "eq", "/"))) == (True, False)
+    assert looks(d.SessionTests((build.where("entry_path", "eq", "/"),))) == (True, False)
+    assert looks(d.SessionTests((build.where("country", "eq", "IT"),))) == (False, True)
