@@ -53,9 +53,25 @@ session_tests = st.builds(
     st.integers(1, 20),
 )
 
-positive_leaves = st.one_of(events_at_hand, positive_counts, sequences, missings, idles, session_tests)
+distincts = st.builds(
+    lambda m, least, within: d.Count(m, least, None, within, "props.n"), matchers, st.integers(1, 3), maybe_duration
+)
+results = st.builds(
+    lambda operator, value: (where("", operator, value),), st.sampled_from(["eq", "gte"]), st.integers(0, 4)
+)
+aggregates = st.builds(
+    lambda function, m, tests, within: d.Aggregate(function, "props.n", m, tests, within),
+    st.sampled_from(["sum", "average", "min", "max", "last", "first"]),
+    matchers,
+    results,
+    maybe_duration,
+)
+ratios = st.builds(d.Ratio, matchers, matchers, results, st.integers(1, 3), maybe_duration)
+measures = st.one_of(distincts, aggregates, ratios)
+
+positive_leaves = st.one_of(events_at_hand, positive_counts, sequences, missings, idles, session_tests, measures)
 # Not negated: an event at hand, as nobody can want that.
-negatable_leaves = st.one_of(positive_counts, sequences, missings, idles, session_tests)
+negatable_leaves = st.one_of(positive_counts, sequences, missings, idles, session_tests, measures)
 side_conditions = st.one_of(positive_leaves, at_most_counts, negatable_leaves.map(d.Not))
 
 conditions = st.recursive(

@@ -91,6 +91,9 @@ def _durations(condition: d.Condition) -> Iterator[int]:
                 yield from _durations(part)
         case d.Not(part):
             yield from _durations(part)
+        case d.Aggregate(within_ms=span) | d.Ratio(within_ms=span):
+            if span is not None:
+                yield span
         case d.Count(within_ms=span) | d.Sequence(within_ms=span) | d.Missing(for_ms=span) | d.Idle(for_ms=span):
             if span is not None:
                 yield span
@@ -116,10 +119,19 @@ def holds(condition: d.Condition, now: Moment, without_fresh: bool = False) -> b
     return _leaf_holds(condition, now)
 
 
-def _leaf_holds(condition: d.Condition, now: Moment) -> bool:
+def _leaf_holds(condition: d.Condition, now: Moment) -> bool:  # noqa: PLR0911 - one a condition
     match condition:
         case d.EventAtHand(matcher):
             return now.at_hand and matches(matcher, now.history[-1])
+        case d.Count(matcher, at_least, at_most, within, distinct) if distinct is not None:
+            number = len(set(_values(distinct, matcher, within, now)))
+            return number >= (at_least or 0) and (at_most is None or number <= at_most)
+        case d.Aggregate(function, path, matcher, tests, within):
+            values = _values(path, matcher, within, now)
+            return bool(values) and all(_test(test, _FUNCTIONS[function](values)) for test in tests)
+        case d.Ratio(matcher, to, tests, least, within):
+            number, all_ = (sum(_in_window(kind, one, within, now) for one in now.history) for kind in (matcher, to))
+            return all_ > 0 and all_ >= least and all(_test(test, number / all_) for test in tests)
         case d.Count(matcher, at_least, at_most, within):
             number = sum(matches(matcher, one) and (within is None or now.at - one.ts < within) for one in now.history)
             return number >= (at_least or 0) and (at_most is None or number <= at_most)
@@ -134,6 +146,28 @@ def _leaf_holds(condition: d.Condition, now: Moment) -> bool:
         case d.SessionTests(tests):
             return all(_test(test, _session_field(test.field, now.history)) for test in tests)
     raise TypeError(condition)
+
+
+_FUNCTIONS: dict[str, Any] = {
+    "sum": sum,
+    "average": lambda values: sum(values) / len(values),
+    "min": min,
+    "max": max,
+    "last": lambda values: values[-1],
+    "first": lambda values: values[0],
+}
+
+
+def _in_window(matcher: d.Matcher, one: Seen, within: int | None, now: Moment) -> bool:
+    return matches(matcher, one) and (within is None or now.at - one.ts < within)
+
+
+def _values(path: str, matcher: d.Matcher, within: int | None, now: Moment) -> list[Any]:
+    """The values of a prop in the matching events of the window, in order."""
+    found = [
+        dict(one.props).get(path.removeprefix("props.")) for one in now.history if _in_window(matcher, one, within, now)
+    ]
+    return [value for value in found if value is not None]
 
 
 def fresh(condition: d.Condition, now: Moment) -> bool:

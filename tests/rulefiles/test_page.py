@@ -31,7 +31,7 @@ def blocks(first_word: str) -> list[str]:
     return [block for block in BLOCKS if re.sub(r"^#.*\n", "", block).startswith(first_word)]
 
 
-CONDITIONS = [block for word in ("count", "all", "sequence", "missing", "idle") for block in blocks(word)]
+CONDITIONS = [block for word in ("count", "all", "sequence", "missing", "idle", "sum", "ratio", "score", "signal") for block in blocks(word)]
 MATCHERS = [line for block in blocks("{") for line in block.splitlines()]
 
 
