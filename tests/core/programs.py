@@ -32,14 +32,15 @@ at_most_counts = st.builds(
     lambda m, most, within: d.Count(m, None, most, within), matchers, st.integers(0, 2), maybe_duration
 )
 steps = st.builds(
-    lambda m, within, forbid: d.Step(m, None, within, tuple(forbid)),
+    lambda m, within, forbid, times: d.Step(m, None, within, tuple(forbid), times),
     matchers,
     st.none() | st.none() | durations,
     st.lists(plain_matchers, max_size=1),
+    st.sampled_from([1, 1, 1, 2]),
 )
 sequences = st.builds(
     lambda written, within, strict: d.Sequence(
-        (d.Step(written[0].matcher), *written[1:]), within, "strict" if strict else "relaxed"
+        (d.Step(written[0].matcher, times=written[0].times), *written[1:]), within, "strict" if strict else "relaxed"
     ),
     st.lists(steps, min_size=2, max_size=3),
     maybe_duration,

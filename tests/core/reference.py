@@ -229,7 +229,7 @@ def _sequence_matches(condition: d.Sequence, history: tuple[Seen, ...]) -> list[
     An event that it used is used up, and so is, for each step, everything up to what it used for that step.
     """
     found = []
-    length = len(condition.steps)
+    length = sum(step.times for step in condition.steps)
     spent = [-1] * length  # up to which index events are spent, by step
     used: set[int] = set()
     for end in range(len(history)):
@@ -249,13 +249,18 @@ def _sequence_matches(condition: d.Sequence, history: tuple[Seen, ...]) -> list[
 def _is_match(
     condition: d.Sequence, history: tuple[Seen, ...], way: tuple[int, ...], spent: list[int], used: set[int]
 ) -> bool:
-    for number, (index, step) in enumerate(zip(way, condition.steps, strict=True)):
+    # Each event with its step, and where the step's own events begin and end.
+    events = []
+    for step in condition.steps:
+        events += [(step, len(events), len(events) + step.times - 1)] * step.times
+    for number, (index, (step, first, last)) in enumerate(zip(way, events, strict=True)):
         if index in used or index <= spent[number] or not matches(step.matcher, history[index]):
             return False
         if number == 0:
             continue
         previous = way[number - 1]
-        if step.within_ms is not None and history[index].ts - history[previous].ts >= step.within_ms:
+        too_late = step.within_ms is not None and history[way[last]].ts - history[previous].ts >= step.within_ms
+        if number == first and too_late:
             return False
         between = history[previous + 1 : index]
         if condition.contiguity == "strict" and between:

@@ -31,7 +31,8 @@ def blocks(first_word: str) -> list[str]:
     return [block for block in BLOCKS if re.sub(r"^#.*\n", "", block).startswith(first_word)]
 
 
-CONDITIONS = [block for word in ("count", "all", "sequence", "missing", "idle", "sum", "ratio", "score", "signal") for block in blocks(word)]
+HEADS = ("count", "all", "sequence", "missing", "idle", "sum", "ratio", "score", "signal")
+CONDITIONS = [block for word in HEADS for block in blocks(word)]
 MATCHERS = [line for block in blocks("{") for line in block.splitlines()]
 
 
