@@ -1,13 +1,17 @@
-"""Ask running workers why a rule fired or not: the one that has the visitor's partition answers."""
+"""Ask running workers why a rule fired or not: the one that has the visitor's partition answers.
+
+A name that stands for several machines (a service of Docker Compose, a headless one of Kubernetes) is all of them.
+"""
 
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from http import HTTPStatus
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -37,10 +41,9 @@ def ask_workers(settings: Settings, addresses: Iterable[str], visitor: str, rule
     said = []
     # No proxy: the port is private, and the key is for the worker alone.
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for address in asked:
-        base = address if "://" in address else f"http://{address}"
+    for base in [machine for address in asked for machine in machines(address)]:
         request = urllib.request.Request(  # noqa: S310 - an address that the operator gave
-            f"{base.rstrip('/')}/v1/explain?{query}", headers={"Authorization": f"Bearer {keys[0]}"}
+            f"{base}/v1/explain?{query}", headers={"Authorization": f"Bearer {keys[0]}"}
         )
         try:
             with direct.open(request, timeout=TIMEOUT_S) as answer:
@@ -52,6 +55,21 @@ def ask_workers(settings: Settings, addresses: Iterable[str], visitor: str, rule
         except (OSError, msgspec.DecodeError) as error:
             said.append(f"{base}: {error}")
     raise NoAnswerError("; ".join(said))
+
+
+def machines(address: str) -> list[str]:
+    """``NAME:PORT`` or ``http://NAME:PORT`` as one address a machine; as it was given when nobody knows the name."""
+    base = address if "://" in address else f"http://{address}"
+    try:
+        parts = urlsplit(base)
+        host, port = parts.hostname or "", parts.port
+        if parts.scheme != "http" or port is None:  # a certificate is for the name
+            return [base.rstrip("/")]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError):
+        return [base.rstrip("/")]
+    hosts = dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found)
+    return [f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}" for host in hosts]
 
 
 def _why(error: urllib.error.HTTPError) -> str:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer
 
+from streams.core.event import Event, encode_event
 from streams.core.ruleset import Ruleset
 from streams.core.visitor import encode_visitor
+from streams.embedded.child import PortLease
 from streams.errors import SettingsError
 from streams.settings import Settings
-from streams.worker.explain_client import NoAnswerError, ask_workers
+from streams.worker.explain_client import NoAnswerError, ask_workers, machines
 from streams.worker.explaining import Explainer, load_admin_keys
 from streams.worker.machine import core_machine
 from streams.worker.partition import PartitionMemory
 from streams.worker.server import StatusServer
 from tests.core.build import T0, Log, compiled, count
+from tests.support.programs import running_worker
+from tests.worker.test_reload import RULE
+from tests.worker.test_reload import write as write_rules
 
 KEY = "ak_secret"
 RULES = compiled(count("search", at_least=2), count("other", at_least=1))
@@ -143,6 +150,45 @@ def test_nobody_there(settings: Settings) -> None:
         ask_workers(settings, ["http://127.0.0.1:1"], "v", None)
 
 
+def test_a_name_of_several_machines_is_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = [(2, 1, 6, "", (host, 9465)) for host in ("10.0.0.5", "10.0.0.6", "fd00::5", "10.0.0.5")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: some)
+    every = ["http://10.0.0.5:9465", "http://10.0.0.6:9465", "http://[fd00::5]:9465"]
+    assert machines("worker:9465") == machines("http://worker:9465/") == every
+    assert machines("https://worker:9465/") == ["https://worker:9465"]
+    monkeypatch.undo()
+    assert machines("nobody.invalid:1") == ["http://nobody.invalid:1"]
+    assert machines("127.0.0.1:x") == ["http://127.0.0.1:x"]
+
+
 def test_without_an_admin_key() -> None:
     with pytest.raises(SettingsError, match="admin_keys"):
         ask_workers(Settings(), [], "v", None)
+
+
+async def test_a_running_worker_explains(broker: str, redis_url: str, unique: str, tmp_path: Path) -> None:
+    """Events through the log, a real worker, its private port, the command's own client."""
+    rules = tmp_path / "rules"
+    write_rules(rules, text=RULE.format(title="T").replace("{event: search}", "{seen: {event: search}}"))
+    port = PortLease()
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(msgspec.json.encode({"admin_keys": [KEY]}))
+    settings = Settings(
+        kafka_bootstrap=broker, redis_url=redis_url, rules_dir=rules, app_id=unique, topic_prefix=f"{unique}.",
+        partitions=3, broker_rebalance_timeout_s=6.0, fetch_wait_ms=20, worker_http_port=port.port, keys_file=keys,
+    )
+    with running_worker(settings, tmp_path):
+        producer = AIOKafkaProducer(bootstrap_servers=broker)
+        await producer.start()
+        now = time.time_ns() // 1_000_000
+        for visitor in ("one", "two", "three", "four"):
+            event = Event(id=visitor, visitor=visitor, type="search", ts=now)
+            await producer.send_and_wait(settings.topic("clickstream"), encode_event(event), key=visitor.encode())
+        await producer.stop()
+        async with asyncio.timeout(20):
+            for visitor in ("one", "two", "three", "four"):
+                found = None
+                while found is None or not found.rules[0].holds:  # the worker has it a moment after the broker
+                    found = await asyncio.to_thread(ask_workers, settings, [], visitor, "r")
+                assert found.rules[0].stopped_by[0] == "its condition has held before: it fires when that begins"
+                assert found.rules[0].fired_in_session == 1
