@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
 
 from streams.core import definition as d
 from streams.core.explain import RuleNow, answers, branches, duration, explain, in_words
@@ -28,6 +29,8 @@ from tests.core.build import (
     step_of,
     where,
 )
+from tests.core.programs import conditions, histories
+from tests.core.reference import Seen
 
 TWO = count("search", where("props.results", "eq", 0), at_least=2, within=5 * MINUTE)
 
@@ -230,3 +233,19 @@ def test_the_state_is_left_as_it_was() -> None:
 def test_a_blank_session_has_answers_too() -> None:
     (compiled_rule,) = compiled(never("a")).rules
     assert answers(branches(never("a"), compiled_rule.tree), Session(id="", start=T0, last=T0), T0) == (True,)
+
+
+@given(conditions, histories)
+def test_every_condition_has_its_leaf_and_the_root_its_tree_s_answer(when: d.Condition, history: list[Seen]) -> None:
+    log = Log(compiled(when))
+    (compiled_rule,) = log.ruleset.rules
+    found = branches(when, compiled_rule.tree)
+    assert {branch.leaf.key for branch in found if branch.leaf is not None} == {
+        leaf.key for leaf in compiled_rule.tree.leaves
+    }
+    for one in history:
+        log.add(one.ts, one.type, props=dict(one.props))
+        for session in log.state.sessions if log.state else ():
+            at = T0 + log.now
+            assert answers(found, session, at)[0] == compiled_rule.tree.holds(session, at, set(), set())
+        now_of(log)
