@@ -30,7 +30,8 @@ BEYOND_A_SCHEMA = (
     "where-between", "where-impossible", "where-field", "where-empty", "sequence-", "same-as-", "session-duration",
     "suggest-expires-zero", "outcomes-two-documents", "outcomes-nothing", "outcomes-cost", "file-outcomes-elsewhere",
     "test-expect-empty", "test-event", "count-distinct", "measure-no-comparison", "measure-impossible",
-    "measure-same-as", "ratio-", "when-score", "score-nested", "idle-too-long", "where-step-outside", "schedule-zone", "schedule-empty",
+    "measure-same-as", "ratio-", "when-score", "score-nested", "idle-too-long", "where-step-outside",
+    "schedule-zone", "schedule-empty",
     "schedule-no-time", "schedule-backwards", "schedule-no-day", "audience-nobody", "audience-empty",
     "variants-same-name",
 )  # fmt: skip
