@@ -64,8 +64,12 @@ class Rules:
         published = await self._topic.current()
         if published is not None:
             await self._accept(published)
-            self._compare()
         if self.ruleset is not None:
+            if self._compare():
+                log.warning(
+                    "rules_directory_differs", in_force=self.digest,
+                    hint="what was published last is in force; `avert rules publish` puts this directory into force",
+                )
             return
         own = self._watcher.last
         if own is None:
@@ -179,10 +183,12 @@ class Rules:
     def _fine(source: str) -> None:
         RULES_BROKEN.labels(source).set(0)
 
-    def _compare(self) -> None:
-        """Meter whether the directory holds what is in force."""
+    def _compare(self) -> bool:
+        """Meter whether the directory holds something else than what is in force."""
         own = self._watcher.last
-        RULES_DIRECTORY_DIFFERS.set(own is None or own.digest != self.digest)
+        differs = own is None or own.digest != self.digest
+        RULES_DIRECTORY_DIFFERS.set(differs)
+        return differs
 
 
 def announce(ruleset: Ruleset, previous: Ruleset | None) -> None:
