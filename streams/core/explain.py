@@ -18,9 +18,10 @@ import msgspec
 from streams.core import definition as d
 from streams.core.conditions import Leaf
 from streams.core.decide import Moment, decide
-from streams.core.effects import Decision
+from streams.core.effects import Decision, Suppression
 from streams.core.event import MISSING
 from streams.core.ruleset import Rule, Ruleset
+from streams.core.session_fields import session_reader
 from streams.core.tree import NONE, Keys, Tree
 from streams.core.visitor import NEVER, Session, Visitor, decode_visitor, encode_visitor
 
@@ -175,6 +176,9 @@ def lacking(condition: d.Condition, leaf: Leaf, session: Session, at: int) -> st
             if at_least is not None and value < at_least:
                 return f"{at_least - value} more"
             return f"{value - (at_most or 0)} fewer"
+        case d.SessionTests(tests):
+            has = ((test.field, _value(session_reader(test.field)(session))) for test in tests)
+            return "it has " + ", ".join(f"{field} {value}" for field, value in has)
         case d.Sequence(steps) if type(value) is int and value < len(steps):
             return f"step {value + 1} of {len(steps)}: {_said(steps[value].matcher)}"
     return f"it has {_value(value)}"
@@ -264,7 +268,9 @@ def _in_session(state: Visitor, session: Session, rule: Rule, ruleset: Ruleset, 
         stopped.append("its condition does not hold")
     elif rule.key in session.holding:
         stopped.append("its condition has held before: it fires when that begins")
-    if decision.reason is not None:
+    if decision.reason is Suppression.TEMPLATE_FIELD_MISSING and not truth[0]:
+        pass  # the event that makes it hold will bring what its texts need
+    elif decision.reason is not None:
         stopped.append(f"it would be suppressed: {decision.reason}")
     elif decision.kind != "suggested":
         stopped.append(f"it would be counted and not shown: {_UNSHOWN[decision.kind]}")

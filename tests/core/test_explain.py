@@ -129,9 +129,12 @@ def test_durations(ms: int, text: str) -> None:
         (missing("a", "b", 1000), ("b",), False, "nothing of the kind for another 1s"),
         (d.Idle(1000), (), False, "nothing of the kind for another 1s"),
         (d.Idle(1000, matcher("b")), (), False, "its clock is not running: it starts with b"),
-        (d.SessionTests((where("events", "gte", 3),)), (), False, "it has False"),
+        (d.SessionTests((where("events", "gte", 3),)), (), False, "it has events 1"),
+        (d.SessionTests((where("device", "eq", "tv"), where("events", "gte", 3))), (), False,
+         "it has device None, events 1"),
+        (d.Aggregate("sum", "props.n", matcher("a"), (where("", "gte", 5),)), ("a",), None, "it has None"),
     ],
-)
+)  # fmt: skip
 def test_what_a_condition_lacks(condition: d.Condition, happened: tuple[str, ...], value: object, lacks: str) -> None:
     log = Log(compiled(condition)).add(0, "x")
     for name in happened:
@@ -191,6 +194,14 @@ def test_a_condition_that_holds_already_and_a_limit() -> None:
     assert found.stopped_by == (
         "its condition has held before: it fires when that begins", "it would be suppressed: limit_session",
     )  # fmt: skip
+
+
+def test_a_hole_in_a_text_matters_only_once_the_condition_holds() -> None:
+    texts = content("{{ event.props.query }}")
+    log = Log(compiled(rule(seen("a"), suggest=texts))).add(0, "x")
+    assert only(log).stopped_by == ("its condition does not hold",)
+    log.add(1, "a")
+    assert only(log).stopped_by[-1] == "it would be suppressed: template_field_missing"
 
 
 def test_the_control_arm_and_the_shadow() -> None:
