@@ -75,6 +75,11 @@ class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
         """The partitions that are recovered."""
         return [memory for memory in self.memories.values() if memory.ready]
 
+    @property
+    def complete(self) -> bool:
+        """Whether every assigned partition is recovered."""
+        return all(memory.ready for memory in self.memories.values())
+
     def forget(self, partition: int) -> None:
         """Drop everything that is known of the partition, timers too. Whoever is still at work on it must not write."""
         memory = self.memories.pop(partition, None)
@@ -129,9 +134,19 @@ class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
         RECOVERED_ROWS.inc(len(records))
 
     async def on_recovery_completed(self, active_tps: set[Any], standby_tps: set[Any]) -> None:
-        """Faust: the changelog has been read to its end."""
+        """Faust: the changelog has been read to its end. Which is not always so.
+
+        When another rebalance comes while the changelog is being read, Faust swallows its own RebalanceAgain and calls
+        this with whatever it has (it notices later, and starts the next recovery). Believed here, that would be a table
+        without its rows.
+        """
         del standby_tps  # there are none
-        offsets = self.app.tables.recovery.active_offsets
+        recovery = self.app.tables.recovery
+        overtaken = recovery.signal_recovery_start.is_set() or recovery._generation_id != self.generation
+        if overtaken or recovery.need_recovery():
+            log.warning("recovery_overtaken", generation=self.generation)
+            return
+        offsets = recovery.active_offsets
         for tp in active_tps:
             memory = self.memories.get(tp.partition)
             if memory is not None:
