@@ -115,6 +115,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._drained: dict[Any, int] = {}  # last offset that came out of the fetcher, whatever became of it
+        self._committing = asyncio.Lock()
         self._taken: dict[int, int] = {}  # last offset of each clickstream partition that went to the ledger
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -214,10 +215,16 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what the ledger says is done. Faust calls this every commit interval, and at the end."""
         del topics, start_new_transaction
-        return await self.commit_done()
+        # Not while the group is rebalancing: a commit that reaches the coordinator between our join and our sync makes
+        # aiokafka forget its generation, and the group has to rebalance once more.
+        return False if self._ledger.closed else await self.commit_done()
 
     async def commit_done(self) -> bool:
-        """Commit what is done in sequence; True when the group has taken it."""
+        """Commit what is done in sequence; True when the group has taken it. One at a time."""
+        async with self._committing:
+            return await self._commit_done()
+
+    async def _commit_done(self) -> bool:
         clickstream, ledger = self._link.clickstream, self._ledger
         mine = {tp.partition for tp in self.assignment() if tp.topic == clickstream}
         offsets = {partition: offset for partition, offset in ledger.committable().items() if partition in mine}
@@ -259,7 +266,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
         """Faust: the group is rebalancing. Finish or drop what is in hand, commit, then let Faust stop the flow."""
         await self._link.hand_over()
         try:
-            await asyncio.wait_for(self.commit_done(), COMMIT_S_MAX)
+            # Also waits for a commit that is under way. Without a lease nobody would take it.
+            if self._link.lease.valid or self._committing.locked():
+                await asyncio.wait_for(self.commit_done(), COMMIT_S_MAX)
         except TimeoutError:
             COMMITS.labels("late").inc()
         await super().on_partitions_revoked(revoked)
