@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from faust.tables.table import Table
 
 from streams.errors import AvertError
-from streams.telemetry import RECOVERED_ROWS, RECOVERY_SECONDS, log
+from streams.telemetry import LAG, RECOVERED_ROWS, RECOVERY_SECONDS, log
 from streams.worker.apply import TOMBSTONE_HEADER
 from streams.worker.ledger import Ledger
 from streams.worker.machine import Machine
@@ -86,6 +87,8 @@ class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
         if memory is not None:
             memory.ready = False
             self.ledger.forget(partition)
+            with suppress(KeyError):  # no lag was ever told of it
+                LAG.remove(str(partition))
 
     async def on_rebalance(
         self, assigned: set[Any], revoked: set[Any], newly_assigned: set[Any], generation_id: int = 0

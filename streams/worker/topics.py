@@ -106,10 +106,13 @@ async def partition_counts(admin: Any, names: tuple[str, ...]) -> dict[str, int]
 async def _create(admin: Any, settings: Settings, missing: list[str], partitions: int) -> None:
     compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(COMPACTION_LAG_MS_MIN)}
     changelog = changelog_name(settings)
+    # Said explicitly: a broker's default goes by the records' timestamps, and a replayed log is as old as it is.
+    kept = {"retention.ms": str(settings.clickstream_retention_ms)}
+    configs = {changelog: compacted, settings.topic("clickstream"): kept}
     new = [
         NewTopic(
             name, num_partitions=partitions, replication_factor=settings.replication_factor,
-            topic_configs=compacted if name == changelog else {},
+            topic_configs=configs.get(name, {}),
         )
         for name in missing
     ]
