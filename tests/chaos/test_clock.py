@@ -63,7 +63,6 @@ def apply(settings: Settings, program: Program, visitor: str, timestamp: int) ->
 
 
 @pytest.mark.kafka  # the embedded broker forgets what stands beside a committed offset
-@pytest.mark.xfail(strict=True, reason="a worker's clock begins at 0: it has to be kept with the offsets (open defect)")
 def test_a_killed_workers_clock_goes_on_with_the_next_worker(settings: Settings) -> None:
     asyncio.run(create_topic(settings.kafka_bootstrap, settings.topic("clickstream"), 1))
     at = time.time_ns() // 1_000_000 - HOUR_MS
