@@ -29,7 +29,7 @@ test: $(STAMP) servers  ## BROKER=kafka runs everything on Apache Kafka
 check: $(STAMP)
 	@$(VENV)/bin/ruff check --output-format concise .
 	@$(VENV)/bin/mypy
-	@$(PYTHON) -m pytest tests/test_house.py
+	@$(PYTHON) -m pytest tests/test_house.py tests/core --cov=streams.core --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
 bench: $(STAMP) servers
 	@for name in bench/*.py; do case $$name in */_*) ;; *) \

@@ -18,6 +18,7 @@ from streams.http.broker import partition_of
 FOLLOWS_LOG = [("avert-clock", b"log")]  # the partition's clock is the records' own
 _BATCH_BYTES = 256 * 1024
 _POLL_S = 0.02
+QUIET_S = 1.0  # far longer than what is on its way takes
 
 
 @contextlib.contextmanager
@@ -99,6 +100,14 @@ async def until_committed(bootstrap: str, group: str, goal: dict[TopicPartition,
             await asyncio.sleep(_POLL_S)
     finally:
         await admin.close()
+
+
+async def until_quiet(bootstrap: str, topic: str, partitions: int) -> None:
+    """Return when nothing has been added to a topic for QUIET_S."""
+    before: dict[TopicPartition, int] = {}
+    while (now := await ends(bootstrap, topic, partitions)) != before:
+        before = now
+        await asyncio.sleep(QUIET_S)
 
 
 async def read_all(bootstrap: str, topic: str, partitions: int) -> list[Any]:

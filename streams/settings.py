@@ -29,6 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     topic_prefix: str = ""  # put before every topic's name: many sites in one cluster
     partitions: int = 8  # of every topic, when Avert creates them
     replication_factor: int = 1
+    clickstream_retention_ms: int = 7 * 86_400_000  # by the records' time; -1 keeps all (a replay of older events)
 
     # --- sessions and time
     session_timeout_ms: int = 30 * 60_000

@@ -144,9 +144,11 @@ class EventLog:
             admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
             try:
                 await admin.start()
-                answer = await admin.create_topics(
-                    [NewTopic(name, partitions, settings.replication_factor) for name in missing]
-                )
+                kept = {settings.topic("clickstream"): {"retention.ms": str(settings.clickstream_retention_ms)}}
+                answer = await admin.create_topics([
+                    NewTopic(name, partitions, settings.replication_factor, topic_configs=kept.get(name, {}))
+                    for name in missing
+                ])
             finally:
                 await admin.close()
             for name, code, *words in answer.topic_errors:

@@ -98,7 +98,7 @@ def _paths() -> _Json:
             "responses": {"200": _answer("TokenOut", "The token."), **_errors("400", "401", "413", "429")},
         }},
         "/healthz": {"get": _probe("health", "HealthOut", "The process lives.")},
-        "/readyz": {"get": _probe("ready", "ReadyOut", "Kafka and Redis can be reached.", "503")},
+        "/readyz": {"get": _probe("ready", "ReadyOut", "Events can be taken: Kafka can be reached.", "503")},
         "/openapi.json": {"get": {
             "operationId": "openapi", "summary": "This document.", "security": [],
             "responses": {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {}}}},

@@ -8,6 +8,7 @@ from typing import Any
 
 import faust
 
+from streams.errors import AvertError
 from streams.settings import Settings
 from streams.worker.link import Link
 from streams.worker.machine import Machine
@@ -31,8 +32,11 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # faust ships no types
     def on_rebalance_end(self) -> None:
         """Faust: recovery is over, positions are set, the flow is on. No event may come before (see transport.py)."""
         super().on_rebalance_end()
-        self.consumer.open()
-        self.link.recovered()
+        if self.link.table.complete:
+            self.consumer.open()
+            self.link.recovered()
+        else:
+            self.link.fail(AvertError("Faust calls a recovery complete that is not; events would find no state"))
 
 
 def build_app(settings: Settings, link: Link, machine: Machine, partitions: int, scratch: str) -> WorkerApp:

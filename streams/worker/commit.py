@@ -96,6 +96,7 @@ class BatchProcedure:
             begun = time.perf_counter()
             work = self._applier.apply(memory, batch.records, wall_ms(), caught_up_at)
             applied_s = time.perf_counter() - begun
+            batch.clock = memory.clock_text()
             async with memory.lock:
                 await self._leave(batch, memory, work, live)
             stage = Stage.DONE

@@ -30,13 +30,14 @@ class Stage(Enum):
 class Batch:
     """Records of one partition that one poll brought. Empty: an occasion to look at the timers."""
 
-    __slots__ = ("partition", "records", "stage", "taken_ms")
+    __slots__ = ("clock", "partition", "records", "stage", "taken_ms")
 
     def __init__(self, partition: int, records: list[Any], taken_ms: int) -> None:
         self.partition = partition
         self.records = records  # aiokafka ConsumerRecords, offsets ascending
         self.stage = Stage.TAKEN
         self.taken_ms = taken_ms
+        self.clock = ""  # the partition's clock after this batch, as it goes with a commit
 
 
 class Ledger:
@@ -46,7 +47,7 @@ class Ledger:
         self.closed = True  # until the first recovery is complete
         self.generation = 0  # counts closings and openings: what was fetched before one is not taken after it
         self._in_hand: dict[int, deque[Batch]] = {}
-        self._done: dict[int, int] = {}  # partition -> next offset after the last batch done in sequence
+        self._done: dict[int, tuple[int, str]] = {}  # partition -> next offset, and clock, after the last batch done
         self._committed: dict[int, int] = {}
         self._idle = asyncio.Event()
         self._idle.set()
@@ -90,7 +91,7 @@ class Ledger:
                 for later in queue:  # nothing after a gap counts
                     later.stage = Stage.DROPPED
             elif first.records:
-                self._done[first.partition] = first.records[-1].offset + 1
+                self._done[first.partition] = first.records[-1].offset + 1, first.clock
         if not any(self._in_hand.values()):
             self._in_hand.clear()
             self._idle.set()
@@ -113,10 +114,10 @@ class Ledger:
         """Everything that is not finished."""
         return [batch for queue in self._in_hand.values() for batch in queue]
 
-    def committable(self) -> dict[int, int]:
-        """Partition -> offset to go on at, for those that have come further than their commit."""
+    def committable(self) -> dict[int, tuple[int, str]]:
+        """Partition -> (offset to go on at, clock there), for those that have come further than their commit."""
         return {
-            partition: offset for partition, offset in self._done.items()
+            partition: (offset, clock) for partition, (offset, clock) in self._done.items()
             if offset > self._committed.get(partition, -1)
         }
 

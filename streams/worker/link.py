@@ -30,6 +30,7 @@ class Link:
         self.table: SessionsTable
         self.procedure: BatchProcedure
         self.ready = False
+        self.spare = False  # of the group, but without a partition
         self.on_ready: Callable[[], None] | None = None  # called once
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self._tasks: dict[asyncio.Task[None], Batch] = {}
@@ -73,6 +74,10 @@ class Link:
 
     def recovered(self) -> None:
         """The table is complete: events come."""
+        self.spare = not self.table.memories
+        if self.spare:
+            log.warning("no_partitions", hint="are there more workers than partitions?")
+            return
         self.ready = True
         READY.labels("worker").set(1)
         self.gauges()
@@ -89,7 +94,7 @@ class Link:
 
     async def hand_over(self) -> None:
         """Begin nothing more; finish what has begun, or drop it and forget its partition."""
-        self.ready = False
+        self.ready = self.spare = False
         READY.labels("worker").set(0)
         self.ledger.close()
         try:

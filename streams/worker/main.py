@@ -32,6 +32,7 @@ from streams.worker.lease import Lease
 from streams.worker.ledger import Ledger
 from streams.worker.link import Link
 from streams.worker.machine import Machine, core_machine
+from streams.worker.quiet import quiet_foreign_logs
 from streams.worker.reload import Rules
 from streams.worker.send import RecordSender
 from streams.worker.server import StatusServer
@@ -60,6 +61,7 @@ async def run_worker(
     `ready` is called once, when the table is recovered. `machine`: another engine than the core's with the rules of
     `settings.rules_dir` (for tests).
     """
+    quiet_foreign_logs()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

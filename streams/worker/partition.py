@@ -103,6 +103,17 @@ class PartitionMemory:
         if self.follows_wall and wall > self.clock:
             self.clock = wall
 
+    def clock_text(self) -> str:
+        """The clock as it goes with a commit: what is read again after a crash starts from the very same one."""
+        return f"{self.clock} {'wall' if self.follows_wall else 'log'}"
+
+    def set_clock(self, text: str) -> None:
+        """Take over the clock that stood with the group's commit; anything else that may stand there is ignored."""
+        at, _, mode = text.partition(" ")
+        if at.isascii() and at.isdigit() and mode in ("wall", "log"):
+            self.clock = max(self.clock, int(at))
+            self.follows_wall = mode == "wall"
+
     # --- visitors ---------------------------------------------------------------------------------------------
 
     def visitor(self, name: str) -> Any:

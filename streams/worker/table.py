@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from faust.tables.table import Table
 
 from streams.errors import AvertError
-from streams.telemetry import RECOVERED_ROWS, RECOVERY_SECONDS, log
+from streams.telemetry import LAG, RECOVERED_ROWS, RECOVERY_SECONDS, log
 from streams.worker.apply import TOMBSTONE_HEADER
 from streams.worker.ledger import Ledger
 from streams.worker.machine import Machine
@@ -75,12 +76,19 @@ class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
         """The partitions that are recovered."""
         return [memory for memory in self.memories.values() if memory.ready]
 
+    @property
+    def complete(self) -> bool:
+        """Whether every assigned partition is recovered."""
+        return all(memory.ready for memory in self.memories.values())
+
     def forget(self, partition: int) -> None:
         """Drop everything that is known of the partition, timers too. Whoever is still at work on it must not write."""
         memory = self.memories.pop(partition, None)
         if memory is not None:
             memory.ready = False
             self.ledger.forget(partition)
+            with suppress(KeyError):  # no lag was ever told of it
+                LAG.remove(str(partition))
 
     async def on_rebalance(
         self, assigned: set[Any], revoked: set[Any], newly_assigned: set[Any], generation_id: int = 0
@@ -129,9 +137,19 @@ class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
         RECOVERED_ROWS.inc(len(records))
 
     async def on_recovery_completed(self, active_tps: set[Any], standby_tps: set[Any]) -> None:
-        """Faust: the changelog has been read to its end."""
+        """Faust: the changelog has been read to its end. Which is not always so.
+
+        When another rebalance comes while the changelog is being read, Faust swallows its own RebalanceAgain and calls
+        this with whatever it has (it notices later, and starts the next recovery). Believed here, that would be a table
+        without its rows.
+        """
         del standby_tps  # there are none
-        offsets = self.app.tables.recovery.active_offsets
+        recovery = self.app.tables.recovery
+        overtaken = recovery.signal_recovery_start.is_set() or recovery._generation_id != self.generation
+        if overtaken or recovery.need_recovery():
+            log.warning("recovery_overtaken", generation=self.generation)
+            return
+        offsets = recovery.active_offsets
         for tp in active_tps:
             memory = self.memories.get(tp.partition)
             if memory is not None:

@@ -129,10 +129,13 @@ async def _create(
     """`configuration`: of all of them; without it only the changelog has one of its own."""
     compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(COMPACTION_LAG_MS_MIN)}
     changelog = changelog_name(settings)
+    # Said explicitly: a broker's default goes by the records' timestamps, and a replayed log is as old as it is.
+    kept = {"retention.ms": str(settings.clickstream_retention_ms)}
+    configs = {changelog: compacted, settings.topic("clickstream"): kept}
     new = [
         NewTopic(
             name, num_partitions=partitions, replication_factor=settings.replication_factor,
-            topic_configs=configuration or (compacted if name == changelog else {}),
+            topic_configs=configuration or configs.get(name, {}),
         )
         for name in missing
     ]

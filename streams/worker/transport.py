@@ -9,6 +9,7 @@
    skipped. (Faust resumes first and seeks then, and seeks only where there is a commit.) And it is watched: records
    that were drained and then thrown away, where the next ones follow on, end the process.
 4. The commit is owned: the ledger says how far, Faust's acks and gaps say nothing. The changelog is never committed.
+   With each offset goes the partition's clock there, so that whoever goes on from it has the same one.
 5. Every answered heartbeat renews the lease.
 """
 
@@ -19,7 +20,9 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from time import monotonic
 from typing import Any, ClassVar
 
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.consumer import fetcher as aiokafka_fetcher
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.consumer import ensure_TP, ensure_TPset
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
@@ -34,6 +37,15 @@ IDLE_S = 0.05  # between looks whether there is something to poll; Faust waits 1
 COMMIT_S_MAX = 5.0  # of a hand-over; what is not committed is read again and recognised
 
 
+def _as_it_is(_records: Any, _tp: Any, record: Any) -> Any:
+    """What the fetcher makes of a record: nothing.
+
+    Its own has all that is asked for here (offset, timestamp, key, value, headers), and copying it into a
+    ConsumerRecord costs more than unpacking it.
+    """
+    return record
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust ships no types
     """Faust's thread with aiokafka's consumer in it; the fetch wait and the lease are ours."""
 
@@ -45,6 +57,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
 
     async def on_start(self) -> None:
         """Connect, then watch the heartbeats."""
+        aiokafka_fetcher.PartitionRecords._consumer_record = _as_it_is  # this process has no other consumer
         await super().on_start()
         self.app.link.lease.observe(self._consumer._coordinator)  # aiokafka has no hook
 
@@ -92,13 +105,32 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
                 waiter.result()  # raises what ended the fetcher
         return {}
 
-    async def committed(self, tps: list[Any]) -> dict[Any, int | None]:
-        """The group's committed offsets: where to go on; None where there is none."""
+    async def committed(self, tps: list[Any]) -> dict[Any, Any]:
+        """The group's commits, by partition: an offset to go on at, and its metadata. None has no entry."""
         return await self.call_thread(self._committed, tps)  # type: ignore[no-any-return]
 
-    async def _committed(self, tps: list[Any]) -> dict[Any, int | None]:
-        offsets = await asyncio.gather(*(self._consumer.committed(driver.ensure_aiokafka_TP(tp)) for tp in tps))
-        return dict(zip(tps, offsets, strict=True))
+    async def _committed(self, tps: list[Any]) -> dict[Any, Any]:
+        wanted = [driver.ensure_aiokafka_TP(tp) for tp in tps]
+        # aiokafka's `committed()` would drop the metadata.
+        found = await self._consumer._coordinator.fetch_committed_offsets(wanted)
+        pairs = ((tp, found.get(name)) for tp, name in zip(tps, wanted, strict=True))
+        return {tp: commit for tp, commit in pairs if commit is not None and commit.offset >= 0}
+
+    async def commit_marked(self, offsets: Mapping[Any, tuple[int, str]]) -> bool:
+        """Commit offsets with metadata; False when the group has moved on meanwhile. Other failures end the process."""
+        return await self.call_thread(self._commit_marked, offsets)  # type: ignore[no-any-return]
+
+    async def _commit_marked(self, offsets: Mapping[Any, tuple[int, str]]) -> bool:
+        try:
+            await self._consumer.commit(
+                {driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(*marked) for tp, marked in offsets.items()}
+            )
+        except CommitFailedError:  # the group is rebalancing: what is not committed is read again and recognised
+            return False
+        except (KafkaError, IllegalStateError) as error:
+            await self.crash(error)
+            return False
+        return True
 
     def fetched_at_ms(self, tp: Any) -> int | None:
         """Wall time of the last answer to a fetch of this partition, ms; None when there was none."""
@@ -115,6 +147,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._drained: dict[Any, int] = {}  # last offset that came out of the fetcher, whatever became of it
+        self._committing = asyncio.Lock()
         self._taken: dict[int, int] = {}  # last offset of each clickstream partition that went to the ledger
 
     def _new_consumer_thread(self) -> ConsumerThread:
@@ -214,19 +247,26 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what the ledger says is done. Faust calls this every commit interval, and at the end."""
         del topics, start_new_transaction
-        return await self.commit_done()
+        # Not while the group is rebalancing: a commit that reaches the coordinator between our join and our sync makes
+        # aiokafka forget its generation, and the group has to rebalance once more.
+        return False if self._ledger.closed else await self.commit_done()
 
     async def commit_done(self) -> bool:
-        """Commit what is done in sequence; True when the group has taken it."""
+        """Commit what is done in sequence; True when the group has taken it. One at a time."""
+        async with self._committing:
+            return await self._commit_done()
+
+    async def _commit_done(self) -> bool:
         clickstream, ledger = self._link.clickstream, self._ledger
         mine = {tp.partition for tp in self.assignment() if tp.topic == clickstream}
-        offsets = {partition: offset for partition, offset in ledger.committable().items() if partition in mine}
+        offsets = {partition: done for partition, done in ledger.committable().items() if partition in mine}
         if not offsets:
             return False
-        taken = await self._commit({TP(clickstream, partition): offset for partition, offset in offsets.items()})
+        marked = {TP(clickstream, partition): offsets[partition] for partition in offsets}
+        taken = await self._thread.commit_marked(marked)
         COMMITS.labels("ok" if taken else "refused").inc()
         if taken:
-            for partition, offset in offsets.items():
+            for partition, (offset, _) in offsets.items():
                 ledger.commit(partition, offset)
                 self._link.committed(partition, offset)
         return bool(taken)
@@ -241,14 +281,17 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
         if not mine:
             return
         positions = dict(await self.earliest_offsets(*mine))
-        for tp, offset in (await self._thread.committed(mine)).items():
-            if offset is not None:
-                positions[tp] = offset
-                self._ledger.commit(tp.partition, offset)
-                self._link.committed(tp.partition, offset)
+        commits = await self._thread.committed(mine)
+        for tp, (offset, _) in commits.items():
+            positions[tp] = offset
+            self._ledger.commit(tp.partition, offset)
+            self._link.committed(tp.partition, offset)
         for tp in mine:
             memory = self._link.table.memory(tp.partition)
-            if memory is not None:  # a retained one knows more than the commit does
+            if memory is not None:
+                if memory.done < 0 and tp in commits:
+                    memory.set_clock(commits[tp].metadata)
+                # A retained one knows more than the commit does.
                 positions[tp] = max(positions[tp], memory.done + 1)
             self._taken[tp.partition] = positions[tp] - 1
         await self.seek_wait(positions)
@@ -259,7 +302,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
         """Faust: the group is rebalancing. Finish or drop what is in hand, commit, then let Faust stop the flow."""
         await self._link.hand_over()
         try:
-            await asyncio.wait_for(self.commit_done(), COMMIT_S_MAX)
+            # Also waits for a commit that is under way. Without a lease nobody would take it.
+            if self._link.lease.valid or self._committing.locked():
+                await asyncio.wait_for(self.commit_done(), COMMIT_S_MAX)
         except TimeoutError:
             COMMITS.labels("late").inc()
         await super().on_partitions_revoked(revoked)

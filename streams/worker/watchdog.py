@@ -14,7 +14,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from streams.errors import AvertError
+from streams.errors import AvertError, TopicLayoutError
 from streams.telemetry import LAG, log
 from streams.worker.link import Link
 
@@ -45,11 +45,26 @@ class Watchdog:
         """Until cancelled. Fails the link when something has not moved for the limit."""
         while True:
             await asyncio.sleep(CHECK_S)
-            stuck = await self.look(time.monotonic())
+            now_s = time.monotonic()
+            if self._link.spare:
+                self._look_for_work(now_s)
+                continue
+            self._since.pop("spare", None)
+            stuck = await self.look(now_s)
             if stuck:
                 log.error("watchdog", stuck=stuck, limit_s=self._limit_s)
                 self._link.fail(StuckError(f"{stuck} for {self._limit_s:g} s; this process ends, start it again"))
                 return
+
+    def _look_for_work(self, now_s: float) -> None:
+        """No partition. It may be a dead worker's ghost that still has one; not for longer than the group's times."""
+        settings = self._link.settings
+        limit_s = settings.broker_session_timeout_s + settings.broker_rebalance_timeout_s
+        if self._still("spare", 0, "spare", now_s, limit_s):
+            self._link.fail(TopicLayoutError(
+                f"there are more workers than partitions of {self._link.clickstream}: this one has had none for "
+                f"{limit_s:g} s. Run at most as many workers as partitions; this process ends"
+            ))
 
     async def look(self, now_s: float) -> str:
         """What has been stuck for the limit, as a sentence; "" when nothing has."""
@@ -91,12 +106,13 @@ class Watchdog:
             ends[tp.partition] = max(end, fetched[0] if fetched else 0)
         return ends
 
-    def _still(self, what: Any, value: Any, sentence: str, now_s: float) -> str:
+    def _still(self, what: Any, value: Any, sentence: str, now_s: float, limit_s: float | None = None) -> str:
         if what not in self._since or self._seen.get(what) != value:
             self._seen[what] = value
             self._since[what] = now_s
             return ""
-        return sentence if now_s - self._since[what] >= self._limit_s else ""
+        limit_s = self._limit_s if limit_s is None else limit_s
+        return sentence if now_s - self._since[what] >= limit_s else ""
 
 
 class ThreadWatchdog:

@@ -95,7 +95,7 @@ async def test_steps_are_taken_in_their_order(world: World) -> None:
     run = Run(world)
     await run.run(record(0, "a", "fire"))
     assert world.steps == ["effects", "delivery", "changelog"]
-    assert run.ledger.committable() == {0: 1}
+    assert run.ledger.committable() == {0: (1, run.memory.clock_text())}
     assert world.progress == {0: 0}
 
 
@@ -129,7 +129,7 @@ async def test_cache_that_is_down_does_not_stop_the_batch(world: World) -> None:
     world.fail_at = "delivery"
     run = Run(world)
     await run.run(record(0, "a", "fire"))
-    assert run.ledger.committable() == {0: 1}
+    assert run.ledger.committable() == {0: (1, run.memory.clock_text())}
 
 
 async def test_batch_without_effects_sends_none_and_tells_its_progress(world: World) -> None:

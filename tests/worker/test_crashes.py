@@ -15,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from streams.embedded.kafka import KafkaNode, fetch_libs
-from streams.errors import BrokerUnavailableError
+from streams.errors import BrokerUnavailableError, TopicLayoutError
 from streams.settings import Settings
 from tests.worker.small import event_bytes
 from tests.worker.support import (
@@ -154,6 +154,29 @@ async def test_worker_waits_for_a_broker_that_is_not_there_yet(unique: str, star
     assert worker.get("/healthz")[0] == 200
     with node:
         await worker.ready()
+
+
+async def test_more_workers_than_partitions_are_refused_and_the_others_go_on(settings: Settings, start: Start) -> None:
+    settings = test_settings(settings.kafka_bootstrap, settings.app_id, partitions=1)
+    oracle = Oracle(settings)
+    first = await start(settings).ready()
+    second = start(settings)
+    async with producer(settings) as client:
+        await load(oracle, client, 1.0)
+        refused, other = (second, first) if await until_one_ends(first, second) is second else (first, second)
+        assert refused.process.returncode == TopicLayoutError.exit_code
+        assert "more workers than partitions" in refused.output()
+        await load(oracle, client, 1.0)
+        await oracle.check()
+        assert other.process.poll() is None
+
+
+async def until_one_ends(*workers: WorkerProcess) -> WorkerProcess:
+    """The worker that ends first."""
+    def ended() -> list[WorkerProcess]:
+        return [worker for worker in workers if worker.process.poll() is not None]
+
+    return (await until(ended, "one of the workers ends"))[0]  # type: ignore[no-any-return]
 
 
 async def broker_away(

@@ -28,7 +28,7 @@ def test_done_batch_may_be_committed_up_to_its_end(ledger: Ledger) -> None:
     assert ledger.begin(batch)
     assert ledger.committable() == {}
     ledger.finish(batch, Stage.DONE)
-    assert ledger.committable() == {0: 10}
+    assert ledger.committable() == {0: (10, "")}
 
 
 def test_commit_never_passes_an_unfinished_batch(ledger: Ledger) -> None:
@@ -36,7 +36,7 @@ def test_commit_never_passes_an_unfinished_batch(ledger: Ledger) -> None:
     ledger.finish(second, Stage.DONE)
     assert ledger.committable() == {}
     ledger.finish(first, Stage.DONE)
-    assert ledger.committable() == {0: 7}
+    assert ledger.committable() == {0: (7, "")}
 
 
 def test_dropped_batch_stops_its_partitions_sequence(ledger: Ledger) -> None:
@@ -49,7 +49,7 @@ def test_dropped_batch_stops_its_partitions_sequence(ledger: Ledger) -> None:
 def test_partitions_are_independent(ledger: Ledger) -> None:
     take(ledger, 0, 5)
     ledger.finish(take(ledger, 1, 8), Stage.DONE)
-    assert ledger.committable() == {1: 9}
+    assert ledger.committable() == {1: (9, "")}
 
 
 def test_what_is_committed_is_not_committed_again(ledger: Ledger) -> None:

@@ -43,6 +43,8 @@ def test_transport_uses_the_consumer_and_its_thread() -> None:
     (FaustConsumer._drain_messages, "polls", "getmany(timeout=1.0)"),
     (Recovery.on_recovery_completed, "positions before flow", "consumer.perform_seek()"),
     (Recovery._slurp_changelogs.fun, "recovery's bookkeeping", "if seen_offset is None or offset > seen_offset"),
+    (Recovery.on_rebalance, "which recovery is the last", "self._generation_id = generation_id"),
+    (Recovery.on_rebalance, "a recovery that is overtaken", "self.signal_recovery_start.set()"),
     (Recovery._seek_offsets, "recovery's positions", "await consumer.seek_wait(new_offsets)"),
 ])
 def test_what_the_worker_relies_on_is_in_their_source(owner: Any, name: str, words: str) -> None:
