@@ -8,7 +8,7 @@ DEMO_SECONDS ?=
 BROKER ?= embedded
 KAFKA_PORT ?= 9092
 
-.PHONY: setup demo test check bench kafka kafka-libs servers lock clean
+.PHONY: setup demo test chaos check bench kafka kafka-libs servers lock clean
 
 setup: $(STAMP)
 
@@ -23,8 +23,11 @@ $(STAMP): pyproject.toml requirements.lock
 demo: $(STAMP)  ## the whole thing on this machine; DEMO_SECONDS=20 ends by itself with one line of JSON
 	@$(VENV)/bin/avert demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
-test: $(STAMP) servers  ## BROKER=kafka runs everything on Apache Kafka
-	@$(PYTHON) -m pytest --broker $(BROKER) $(TESTS)
+test: $(STAMP) servers  ## BROKER=kafka takes Apache Kafka wherever a broker is needed
+	@$(PYTHON) -m pytest -m "not kafka" --broker $(BROKER) $(TESTS)
+
+chaos: $(STAMP) servers  ## crashes, rebalances, frozen workers: on Apache Kafka, minutes
+	@$(PYTHON) -m pytest -m kafka
 
 check: $(STAMP)
 	@$(VENV)/bin/ruff check --output-format concise .
