@@ -211,7 +211,9 @@ def _suggestion(moment: Moment, rule: Rule, texts: Texts) -> Suggestion | None:
     def lookup(path: str) -> Any:
         return moment.placeholder(rule, path)
 
-    title, body, label = (render_text(text, lookup) for text in (texts.title, texts.body, texts.action_label))
+    title, body, label = texts.plain or (
+        render_text(text, lookup) for text in (texts.title, texts.body, texts.action_label)
+    )
     if title is None or body is None or label is None:
         return None
     content, state = rule.definition.suggest, moment.state

@@ -291,9 +291,10 @@ def _withdraw(moment: Moment, event: Event, rules: frozenset[str]) -> None:
 
 def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect]) -> None:
     """Fire every timer due at or before `now`, each as of its own deadline, earliest first."""
-    while True:
-        session = min(state.sessions, key=lambda session: session.due, default=None)
-        if session is None or session.due > now:
+    sessions = state.sessions
+    while sessions:
+        session = sessions[0] if len(sessions) == 1 else min(sessions, key=lambda session: session.due)
+        if session.due > now:
             return
         at = session.due
         if session.last + ruleset.options.session_timeout_ms <= at:
@@ -344,8 +345,9 @@ def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, ef
 
 def _session_due(session: Session, ruleset: Ruleset) -> int:
     due = session.last + ruleset.options.session_timeout_ms
-    if session.timers:
-        due = min(due, *session.timers.values())
+    for timer in session.timers.values():
+        if timer < due:
+            due = timer
     for leaf in ruleset.idle:
         due = min(due, leaf.next_change(session))
     return due

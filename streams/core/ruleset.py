@@ -75,6 +75,7 @@ class Texts:
     action_label: Templates
     action_href: str | None
     variant: str | None = None
+    plain: tuple[dict[str, str], dict[str, str], dict[str, str]] | None = None  # already rendered: no placeholders
 
     def paths(self) -> set[str]:
         """All placeholders."""
@@ -293,16 +294,15 @@ def _direct(when: d.Condition) -> tuple[d.Matcher, ...]:
 
 def _texts(content: d.Content) -> tuple[Texts, ...]:
     parts: tuple[d.Content | d.Variant, ...] = content.variants or (content,)
-    return tuple(
-        Texts(
-            compile_text(part.title),
-            compile_text(part.body),
-            compile_text(part.action_label),
-            part.action_href,
-            part.name if isinstance(part, d.Variant) else None,
-        )
-        for part in parts
-    )
+    return tuple(map(_texts_of, parts))
+
+
+def _texts_of(part: d.Content | d.Variant) -> Texts:
+    title, body, label = map(compile_text, (part.title, part.body, part.action_label))
+    texts = Texts(title, body, label, part.action_href, part.name if isinstance(part, d.Variant) else None)
+    if texts.paths():
+        return texts
+    return replace(texts, plain=(dict(part.title), dict(part.body), dict(part.action_label)))
 
 
 def _rule(compiler: TreeCompiler, index: int, rule: d.RuleDefinition, outcomes: dict[str, Outcome]) -> Rule:

@@ -75,9 +75,10 @@ def guarded(call: Callable[..., Any], *arguments: Any) -> Any:
 class Work:
     """What step 1 leaves to be done."""
 
-    __slots__ = ("before", "changes", "dead", "dirty", "effects", "received", "results", "rows", "woken")
+    __slots__ = ("applied", "before", "changes", "dead", "dirty", "effects", "received", "results", "rows", "woken")
 
     def __init__(self) -> None:
+        self.applied = 0  # the results that nearly all have; hashing an enum's member for each would cost more
         self.results: Counter[EventResult] = Counter()
         self.effects: list[Effect] = []
         self.dead: list[tuple[bytes | None, DeadLetter]] = []  # with the record's key
@@ -123,8 +124,9 @@ class Applier:
                 work.results[EventResult.REPLAYED] += 1
                 continue
             timestamp = memory.see(record.timestamp, wall)
-            if record.headers:
-                memory.follows_wall, is_event = _clock_mode(record.headers)
+            headers = record.headers
+            if headers:
+                memory.follows_wall, is_event = _clock_mode(headers)
                 if not is_event:
                     continue
             elif not memory.follows_wall:
@@ -137,6 +139,8 @@ class Applier:
                 continue
             if not self._step(memory, record, event, timestamp, work):
                 self._rebuild(memory, event.visitor, records[:index], (batch_clock, wall), work)
+        if work.applied:
+            work.results[EventResult.APPLIED] += work.applied
         if caught_up_at is not None:
             memory.advance(caught_up_at)
         self._wake(memory, records, (batch_clock, wall), work)
@@ -163,19 +167,25 @@ class Applier:
     def _step(self, memory: PartitionMemory, record: Any, event: Event, timestamp: int, work: Work) -> bool:
         """Apply one event; False when the engine failed on it."""
         machine, visitor = self._machine, event.visitor
-        answer = guarded(
-            machine.step, memory.visitor(visitor), event, machine.position(record.offset, timestamp),
-            machine.rules, memory.clock,
-        )
-        if type(answer) is EngineFailure:
-            detail = f"{type(answer.error).__name__}: {answer.error}"[:200]
-            log.error("engine_failed", visitor=visitor, offset=record.offset, exc_info=answer.error)
+        # The record is its own position, unless its timestamp cannot be believed.
+        position = record if timestamp == record.timestamp else machine.position(record.offset, timestamp)
+        try:
+            state, result, effects = machine.step(
+                memory.hot.get(visitor) or memory.visitor(visitor), event, position, machine.rules, memory.clock
+            )
+        except AvertError:
+            raise
+        except Exception as error:  # noqa: BLE001  # as in `guarded`, without its cost for every event
+            detail = f"{type(error).__name__}: {error}"[:200]
+            log.error("engine_failed", visitor=visitor, offset=record.offset, exc_info=error)
             self._dead(work, memory, record, Refusal.ENGINE, detail)
             return False
-        state, result, effects = answer
-        work.results[result] += 1
-        if result is EventResult.REPLAYED:
-            return True
+        if result is EventResult.APPLIED:
+            work.applied += 1
+        else:
+            work.results[result] += 1
+            if result is EventResult.REPLAYED:
+                return True
         memory.doomed.discard(visitor)
         if state is None:
             self._forget(memory, visitor, record.offset, work)
