@@ -153,7 +153,8 @@ def _measured(
         profile.disable()
         say(f"--- {name}")
         pstats.Stats(profile).sort_stats("tottime").print_stats(28)
-    right = sum(expected_matches(records, wanted).values()) if "sparse" not in name else sum(measured.matches.values())
+    # The sparse log breaks off amid open absences; `bench.rules` closes it, and holds its matches to the reference.
+    right = "-" if "sparse" in name else sum(expected_matches(records, wanted).values())
     events = len(records)
     result[name] = {"events_per_s": round(events / measured.seconds), "cpu_us": round(measured.cpu / events * 1e6, 2)}
     return [
