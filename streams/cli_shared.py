@@ -25,15 +25,9 @@ def settings_with(**given: Any) -> Settings:
 
 def options_of(settings: Settings) -> Any:
     """What the engine has to know of the settings."""
-    from streams.core.ruleset import EngineOptions  # noqa: PLC0415
+    from streams.rulefiles.options import engine_options  # noqa: PLC0415
 
-    return EngineOptions(
-        session_timeout_ms=settings.session_timeout_ms,
-        max_lateness_ms=settings.max_lateness_ms,
-        attribution_window_ms=settings.attribution_window_ms,
-        consent_default=settings.consent_default == "granted",
-        allowed_link_hosts=frozenset(settings.allowed_link_hosts),
-    )
+    return engine_options(settings)
 
 
 def say(text: str) -> None:

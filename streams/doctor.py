@@ -14,9 +14,9 @@ import redis.asyncio as redis
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from streams.core.ruleset import EngineOptions
 from streams.errors import AvertError
 from streams.rulefiles.load import load_rules
+from streams.rulefiles.options import engine_options
 from streams.settings import Settings
 
 TIMEOUT_S = 5.0  # for one server's answer
@@ -94,8 +94,7 @@ async def _redis(settings: Settings) -> Answer:
 
 
 async def _rules(settings: Settings) -> Answer:
-    options = EngineOptions(allowed_link_hosts=frozenset(settings.allowed_link_hosts))
-    rules = load_rules(settings.rules_dir, options)
+    rules = load_rules(settings.rules_dir, engine_options(settings))
     return "ok", f"{settings.rules_dir}: {len(rules.rules)} rules, version {rules.version}"
 
 

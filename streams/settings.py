@@ -38,6 +38,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     clock_grace_ms: int = 500  # wall time moves a caught-up partition's clock only to now minus this
     consent_default: Literal["granted", "denied"] = "granted"  # when an event says nothing of consent
     allowed_link_hosts: tuple[str, ...] = ()
+    # Thresholds of the built-in signals; where each figure comes from stands in core/signals.py.
+    signal_rage_clicks: int = 4
+    signal_rage_click_ms: int = 750
+    signal_dead_click_ms: int = 2500
+    signal_error_click_ms: int = 1000
+    signal_u_turn_ms: int = 10_000
+    signal_search_refines: int = 2
+    signal_search_refine_ms: int = 60_000
+    signal_thrash_page_views: int = 3
+    signal_thrash_ms: int = 5_000
     url_query_allowed: tuple[str, ...] = ("utm_source", "utm_medium", "utm_campaign")
 
     # --- worker

@@ -48,7 +48,7 @@ ROOM_MAY_IMPORT = {
     "replay": {"core", "settings", "telemetry"},
     "doctor": {"core", "rulefiles", "worker", "delivery", "settings", "telemetry"},
     "embedded": {"core", "rulefiles", "worker", "http", "delivery", "replay", "settings", "telemetry"},
-    "cli_shared": {"core", "embedded", "replay", "settings"},
+    "cli_shared": {"core", "embedded", "replay", "rulefiles", "settings"},
     "cli_rules": {
         "cli_shared", "core", "rulefiles", "worker", "backtest", "replay", "embedded", "settings", "telemetry",
     },

@@ -19,9 +19,9 @@ from typing import Any
 
 import uvloop
 
-from streams.core.ruleset import EngineOptions
 from streams.delivery import Delivery
 from streams.errors import AvertError, BrokerUnavailableError
+from streams.rulefiles.options import engine_options
 from streams.settings import Settings
 from streams.telemetry import READY, configure_logs, log
 from streams.worker.app import WorkerApp, build_app, scratch_folder
@@ -74,17 +74,6 @@ async def run_worker(
         log.error("worker_ends", reason=error.reason, error=str(error), exit_code=error.exit_code)
         return error.exit_code
     return 0
-
-
-def engine_options(settings: Settings) -> EngineOptions:
-    """What the engine has to know of the settings."""
-    return EngineOptions(
-        session_timeout_ms=settings.session_timeout_ms,
-        max_lateness_ms=settings.max_lateness_ms,
-        attribution_window_ms=settings.attribution_window_ms,
-        consent_default=settings.consent_default == "granted",
-        allowed_link_hosts=frozenset(settings.allowed_link_hosts),
-    )
 
 
 class Worker:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from growthbook.core import gbhash
+from growthbook.core import chooseVariation, gbhash, getBucketRanges
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.experiment import arm_of, bucket, fnv1a32
+from streams.core.experiment import arm_of, bucket, fnv1a32, share_of
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,23 @@ def test_a_larger_holdout_only_adds_visitors(visitor, one, other):
 def test_salts_shuffle_visitors_anew():
     same = sum(arm_of(f"v{i}", "s1", 0.5) == arm_of(f"v{i}", "s2", 0.5) for i in range(4000))
     assert 1800 < same < 2200
+
+
+@pytest.mark.parametrize(
+    ("weights", "ranges"),
+    [
+        ((0.5, 0.5), [(0, 0.5), (0.5, 1)]),
+        ((0.4, 0.6), [(0, 0.4), (0.4, 1)]),
+        ((0.2, 0.3, 0.5), [(0, 0.2), (0.2, 0.5), (0.5, 1)]),
+        ((0.25, 0.25, 0.25, 0.25), [(0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1)]),
+    ],
+)
+def test_growthbooks_published_bucket_ranges_hold_for_variants_and_arms(weights, ranges):
+    """Where its package puts a visitor by these ranges, the share is the same; a holdout is its variation 0."""
+    found = getBucketRanges(len(weights), 1, list(weights))
+    assert [(round(low, 9), round(high, 9)) for low, high in found] == ranges
+    for visitor in map(str, range(500)):
+        chosen = chooseVariation(gbhash("salt", visitor, 2), found)
+        assert share_of(visitor, "salt", weights) == chosen
+        if len(weights) == 2:
+            assert arm_of(visitor, "salt", weights[0]) == ("treated" if chosen else "control")
