@@ -27,7 +27,7 @@ test: $(STAMP) servers  ## BROKER=kafka takes Apache Kafka wherever a broker is 
 	@$(PYTHON) -m pytest -m "not kafka" --broker $(BROKER) $(TESTS)
 
 chaos: $(STAMP) servers  ## crashes, rebalances, frozen workers: on Apache Kafka, minutes
-	@$(PYTHON) -m pytest -m kafka
+	@$(PYTHON) -m pytest -m kafka $(TESTS)
 
 check: $(STAMP)
 	@$(VENV)/bin/ruff check --output-format concise .
