@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from bisect import bisect_right, insort
 from collections.abc import Callable
 from functools import partial
@@ -123,6 +124,35 @@ def _forget(session: Session, key: int, within: int | None, at: int) -> int:
     return CHANGED
 
 
+class FigureLeaf(Leaf):
+    """A figure worked out of the events of a window (None: of the session), and tests on it."""
+
+    __slots__ = ("tests", "within")
+
+    def __init__(self, key: int, tests: tuple[ValueTest, ...], within: int | None) -> None:
+        super().__init__(key)
+        self.tests = tests
+        self.within = within
+
+    @abstractmethod
+    def result(self, session: Session, at: int) -> Any:
+        """The figure as of `at`; MISSING when there is none."""
+
+    def holds(self, session: Session, at: int) -> bool:
+        found = self.result(session, at)
+        return found is not MISSING and all(test(found) for test in self.tests)
+
+    def value(self, session: Session, at: int) -> Any:
+        found = self.result(session, at)
+        return None if found is MISSING else found
+
+    def next_change(self, session: Session) -> int:
+        return _first_to_go(session.states.get(self.key), self.within)
+
+    def wake(self, session: Session, at: int, ending: bool) -> int:
+        return _forget(session, self.key, self.within, at)
+
+
 # What each function makes of the values of a window, in the order of time.
 _OF_WINDOW: dict[str, Callable[[list[Any]], Any]] = {
     "sum": lambda values: round(sum(values), _DIGITS),
@@ -135,24 +165,22 @@ _OF_WINDOW: dict[str, Callable[[list[Any]], Any]] = {
 _NUMERIC = ("sum", "average", "min", "max")
 
 
-class AggregateLeaf(Leaf):
+class AggregateLeaf(FigureLeaf):
     """A function over a field's values. State in a window: ``[[ts, value], ...]`` by time.
 
     Over the session: ``[sum, how many]`` for sum and average, ``[value]`` for min and max, ``[ts, value]`` for last and
     first.
     """
 
-    __slots__ = ("_fold", "function", "path", "tests", "within")
+    __slots__ = ("_fold", "function", "path")
     windowed = True
 
     def __init__(
         self, key: int, function: str, path: tuple[str, ...], tests: tuple[ValueTest, ...], within: int | None
     ) -> None:
-        super().__init__(key)
+        super().__init__(key, tests, within)
         self.function = function
         self.path = path
-        self.tests = tests
-        self.within = within
         self._fold = _FOLDS[function]
 
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
@@ -183,20 +211,6 @@ class AggregateLeaf(Leaf):
         if self.function == "average":
             return round(state[0] / state[1], _DIGITS)
         return round(state[0], _DIGITS) if self.function == "sum" else state[-1]
-
-    def holds(self, session: Session, at: int) -> bool:
-        found = self.result(session, at)
-        return found is not MISSING and all(test(found) for test in self.tests)
-
-    def value(self, session: Session, at: int) -> Any:
-        found = self.result(session, at)
-        return None if found is MISSING else found
-
-    def next_change(self, session: Session) -> int:
-        return _first_to_go(session.states.get(self.key), self.within)
-
-    def wake(self, session: Session, at: int, ending: bool) -> int:
-        return _forget(session, self.key, self.within, at)
 
     def bound(self) -> int:
         return 2 if self.within is None or self.function == "last" else 2 * WINDOW_EVENTS_MAX
@@ -231,22 +245,20 @@ _FOLDS: dict[str, Fold] = {
 }
 
 
-class RatioLeaf(Leaf):
+class RatioLeaf(FigureLeaf):
     """Events of one kind for each of another. State: ``[of, to]``, with a window ``[[ts, mask], ...]`` by time.
 
     Bit 1 of the mask is an event of `of`, bit 2 one of `to`; one event may be both.
     """
 
-    __slots__ = ("at_least_events", "tests", "within")
+    __slots__ = ("at_least_events",)
     windowed = True
     OF = 1
     TO = 2
 
     def __init__(self, key: int, tests: tuple[ValueTest, ...], at_least_events: int, within: int | None) -> None:
-        super().__init__(key)
-        self.tests = tests
+        super().__init__(key, tests, within)
         self.at_least_events = at_least_events
-        self.within = within
 
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         state = session.states.get(self.key)
@@ -272,20 +284,6 @@ class RatioLeaf(Leaf):
             masks = [mask for ts, mask in state if ts > at - self.within]
             of, to = sum(mask & self.OF for mask in masks), sum(mask & self.TO for mask in masks) // self.TO
         return of / to if to and to >= self.at_least_events else MISSING
-
-    def holds(self, session: Session, at: int) -> bool:
-        found = self.result(session, at)
-        return found is not MISSING and all(test(found) for test in self.tests)
-
-    def value(self, session: Session, at: int) -> Any:
-        found = self.result(session, at)
-        return None if found is MISSING else found
-
-    def next_change(self, session: Session) -> int:
-        return _first_to_go(session.states.get(self.key), self.within)
-
-    def wake(self, session: Session, at: int, ending: bool) -> int:
-        return _forget(session, self.key, self.within, at)
 
     def bound(self) -> int:
         return 2 if self.within is None else 2 * WINDOW_EVENTS_MAX

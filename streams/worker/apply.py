@@ -68,7 +68,7 @@ def guarded(call: Callable[..., Any], *arguments: Any) -> Any:
         return call(*arguments)
     except AvertError:
         raise
-    except Exception as error:  # noqa: BLE001  # the one place: no event, whatever it is, may end the agent
+    except Exception as error:  # noqa: BLE001  # no event, whatever it is, may end the agent; the other place is _step()
         return EngineFailure(error)
 
 
