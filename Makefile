@@ -7,6 +7,8 @@ PYTHON3 ?= python3
 DEMO_SECONDS ?=
 BROKER ?= embedded
 KAFKA_PORT ?= 9092
+# Test files run side by side: most of the time of those with servers is waiting.
+JOBS ?= 3
 
 .PHONY: setup demo test chaos check bench kafka kafka-libs servers lock clean
 
@@ -24,7 +26,7 @@ demo: $(STAMP)  ## the whole thing on this machine; DEMO_SECONDS=20 ends by itse
 	@$(VENV)/bin/avert demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: $(STAMP) servers  ## BROKER=kafka takes Apache Kafka wherever a broker is needed
-	@$(PYTHON) -m pytest -m "not kafka" --broker $(BROKER) $(TESTS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka" --broker $(BROKER) $(TESTS)
 
 chaos: $(STAMP) servers  ## crashes, rebalances, frozen workers: on Apache Kafka, minutes
 	@$(PYTHON) -m pytest -m kafka $(TESTS)
