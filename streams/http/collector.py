@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from streams.core.effects import DeadLetter, Refusal
-from streams.core.event import Refused, dead_letter_text, scrub_text
+from streams.core.effects import Refusal
+from streams.core.event import Refused
 from streams.errors import RequestError
 from streams.http.access import mint_visitor
 from streams.http.answers import answer
 from streams.http.body import read_body
-from streams.http.broker import Record
 from streams.http.caller import Caller, Services
 from streams.http.intake import Accepted, Arrival, read_event, split_body
-from streams.http.models import EventsOut, Rejected, SuggestionOut
+from streams.http.keeping import Judged, Keeper
+from streams.http.models import EventsOut, SuggestionOut
 from streams.http.suggestions import Suggestions
-from streams.telemetry import ACCEPTED_EVENTS, DEAD_LETTERS
-
-_encoder = msgspec.json.Encoder()
-
-
-class _Judged(NamedTuple):
-    accepted: list[Accepted]
-    rejected: list[Rejected]
-    dead: list[Record]
 
 
 class Collector:
@@ -39,7 +28,7 @@ class Collector:
         self._suggestions = suggestions
         settings = services.settings
         self._clickstream = settings.topic("clickstream")
-        self._deadletter = settings.topic("deadletter")
+        self._keeper = Keeper(settings, services.log)
         self._query_allowed = frozenset(settings.url_query_allowed)
 
     async def post(self, request: Request) -> Response:
@@ -60,7 +49,7 @@ class Collector:
         if not trusted:  # 4
             for visitor in visitors - {minted}:
                 caller.admit_visitor(visitor)
-        written = await self._append(judged, caller.now_ms)  # 5
+        written = await self._keeper.append(judged, caller.now_ms)  # 5
         out = EventsOut(len(judged.accepted), judged.rejected)  # 6
         self._give_token(out, caller, visitors, minted)
         if wait_ms is not None:
@@ -75,41 +64,25 @@ class Collector:
             raise RequestError("`wait` is a whole number of milliseconds")
         return min(int(text[:9]), self._services.settings.wait_ms_max)
 
-    async def _judge(self, body: bytes, caller: Caller, minted: str) -> _Judged:
+    async def _judge(self, body: bytes, caller: Caller, minted: str) -> Judged:
         try:
             split = split_body(body, self._services.settings.request_events_max)
         except RequestError as error:
             # Nothing in it can be told apart; whoever looks for lost events finds the whole.
             refused = Refused(Refusal.NOT_JSON, str(error))
-            letter = self._dead_letter(body, refused, caller.now_ms)
-            await self._append(_Judged([], [Rejected(0, refused.reason, refused.detail)], [letter]), caller.now_ms)
+            whole = Judged([], [], [])
+            self._keeper.refuse(whole, 0, body, refused, caller.now_ms)
+            await self._keeper.append(whole, caller.now_ms)
             raise
         arrival = Arrival(caller.now_ms, split.sent_at, minted, caller.refuses_tracking, self._query_allowed)
-        judged = _Judged([], [], [])
+        judged = Judged([], [], [])
         for index, raw in enumerate(split.events):
             event = read_event(raw, arrival)
             if isinstance(event, Accepted):
                 judged.accepted.append(event)
             else:
-                judged.rejected.append(Rejected(index, event.reason, event.detail))
-                judged.dead.append(self._dead_letter(raw, event, caller.now_ms))
+                self._keeper.refuse(judged, index, raw, event, caller.now_ms)
         return judged
-
-    def _dead_letter(self, raw: bytes, refused: Refused, now_ms: int) -> Record:
-        text, truncated = dead_letter_text(raw)
-        letter = DeadLetter(refused.reason, scrub_text(refused.detail), "http", now_ms, text, truncated)
-        return Record(self._deadletter, None, _encoder.encode(letter), now_ms)
-
-    async def _append(self, judged: _Judged, now_ms: int) -> dict[tuple[str, int], int]:
-        records = [
-            Record(self._clickstream, event.visitor.encode("utf-8"), event.value, now_ms) for event in judged.accepted
-        ]
-        written = await self._services.log.append(records + judged.dead)
-        ACCEPTED_EVENTS.labels("accepted").inc(len(records))
-        for rejected in judged.rejected:
-            ACCEPTED_EVENTS.labels("rejected").inc()
-            DEAD_LETTERS.labels(rejected.reason.value).inc()
-        return written
 
     def _give_token(self, out: EventsOut, caller: Caller, visitors: set[str], minted: str) -> None:
         """A token goes out only with an id minted here, or to whoever holds one for the same visitor already."""

@@ -113,6 +113,11 @@ def read_event(raw: bytes, arrival: Arrival) -> Accepted | Refused:
         # The core has a word for each of these; it is asked only now, when speed no longer matters.
         refused = parse_event(raw)
         return refused if isinstance(refused, Refused) else Refused(Refusal.NOT_JSON, str(error))
+    return judge_fields(fields, arrival)
+
+
+def judge_fields(fields: dict[str, Any], arrival: Arrival) -> Accepted | Refused:
+    """One event's fields, as a client or a dialect gives them, made ready for the log. `fields` is filled in."""
     corrected = corrected_ts(fields.get("ts"), arrival)
     if corrected is None:
         return Refused(Refusal.SCHEMA, "`ts` is milliseconds since the epoch, or ISO 8601")
