@@ -9,7 +9,7 @@ An event goes this way (`step`):
 2. Timers due at or before `now` fire, each at its own deadline, in the order of time.
 3. Consent: without it nothing is kept, and what was kept is forgotten.
 4. A repeated id is a duplicate.
-5. An event older than `max_lateness` counts for outcomes only.
+5. An event older than `max_lateness`, or one that is reported, counts for outcomes only (counted.py).
 6. The event's session: found or begun. Whom the event concerns is asked before anything is changed by it.
 7. What holds no more is noticed before the event is taken in, so that a later hold is a new edge.
 8. The session's facts; the event is fed to the conditions that listen to it, and to no others.
@@ -26,20 +26,18 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from streams.core.conditions import FRESH, Leaf
+from streams.core.counted import RECEIPTS, happen, is_report, receive, told
 from streams.core.decide import Moment, decide, withdraw
-from streams.core.effects import Effect, EventResult, OutcomeRecord
+from streams.core.effects import Effect, EventResult
 from streams.core.event import Event, clamp_ts
-from streams.core.matcher import listens_to
-from streams.core.outcome import amount_of, credited
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
 from streams.core.session_fields import note_facts
-from streams.core.suggestion import effect_id, history_matters_until
+from streams.core.suggestion import history_matters_until
 from streams.core.tree import NONE
 from streams.core.visitor import NEVER, SESSIONS_MAX, Session, Visitor, history_of, id_hash, remember_id
 
 _NOBODY: frozenset[str] = frozenset()
 _GONE: tuple[None, tuple[Fires, ...]] = (None, ())
-_RECEIPTS = ("suggestion_clicked", "suggestion_dismissed")
 _GRANTED = ("granted", "true", "yes")
 
 
@@ -66,7 +64,11 @@ def step(
         if not state.sessions and _matters_until(state, ruleset) <= now:
             # tick() would have said that the row may go; whether it was asked in between must make no difference.
             state = None
-    if not consents(event, ruleset.options.consent_default):  # 3
+    reported = is_report(event)
+    # A report that says nothing of consent leaves the visitor's own word in force.
+    if not (reported and state is not None and "consent" not in event.context) and not consents(
+        event, ruleset.options.consent_default
+    ):  # 3
         if state is not None:
             withdraw(state, now, "no_consent", effects, lambda live: True)
         return None, EventResult.NO_CONSENT, effects
@@ -75,15 +77,17 @@ def step(
     state.offset = position.offset
     state.clock = max(state.clock, now)
     hashed = id_hash(event.id)  # 4
-    if hashed in state.recent:
+    if hashed in state.recent or hashed in state.reported:
         _reschedule(state, ruleset)
         return state, EventResult.DUPLICATE, effects
-    remember_id(state, hashed)
     ts = clamp_ts(event.ts, position.timestamp)
-    if now - ts > ruleset.options.max_lateness_ms:  # 5
-        _late(state, event, ts, ruleset, effects)
-        result = EventResult.LATE
+    if reported or now - ts > ruleset.options.max_lateness_ms:  # 5
+        if not reported:
+            remember_id(state, hashed)
+        _late(state, event, ts, ruleset, effects, hashed)
+        result = EventResult.REPORTED if reported else EventResult.LATE
     else:
+        remember_id(state, hashed)
         _apply(state, event, ts, ruleset, effects)
         result = EventResult.APPLIED
     _reschedule(state, ruleset)  # 11
@@ -118,7 +122,9 @@ def consents(event: Event, default: bool) -> bool:
 
 def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
     if event.type == "suggestion_shown":
-        return  # the site's act, not the visitor's: it neither counts nor ends an idleness
+        # The site's act, not the visitor's: no condition counts it, and it ends no idleness.
+        receive(Moment(state, _no_session(event, ts), event, event.id, ts, ruleset, effects), event)
+        return
     session = _session_for(state, event, ts, ruleset, effects)  # 6
     fed: list[tuple[Listening, int]] = []
     for heard in ruleset.audience(event.type).of(event):
@@ -141,22 +147,26 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
                 hits.add(leaf.key)
         if heard.timed:
             _set_timer(timers, leaf, session)
-    if touched or withdrawn:
+    receipt = event.type in RECEIPTS
+    if touched or withdrawn or receipt:
         moment = Moment(state, session, event, event.id, ts, ruleset, effects)
+        if receipt:
+            receive(moment, event)
         _judge(moment, touched, session.last, hits)  # 9, 10
         if withdrawn:
             _withdraw(moment, event, withdrawn)
 
 
-def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
-    """A late event makes the outcomes that one event alone makes; its session, if it goes on, learns nothing of it."""
-    session = _find_session(state, event, ts, ruleset) or Session(id=event.session or "", start=ts, last=ts)
+def _no_session(event: Event, ts: int) -> Session:
+    return Session(id=event.session or "", start=ts, last=ts)
+
+
+def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect], hashed: int) -> None:
+    session = _find_session(state, event, ts, ruleset) or _no_session(event, ts)
     moment = Moment(state, session, event, event.id, ts, ruleset, effects)
-    for outcome in ruleset.outcomes:
-        for matcher, predicate in outcome.direct:
-            if listens_to(matcher, event.type) and (predicate is None or predicate(event, session)):
-                _happen(moment, outcome)
-                break
+    told(moment, event, hashed)
+    if event.type in RECEIPTS:
+        receive(moment, event)
     if event.type == "suggestion_dismissed":  # a "no" counts whenever it comes
         _withdraw(moment, event, _withdrawn(state, session, event, ruleset))
 
@@ -174,7 +184,7 @@ def _find_session(state: Visitor, event: Event, ts: int, ruleset: Ruleset) -> Se
 
 def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> Session:
     found = _find_session(state, event, ts, ruleset)
-    if found is None and event.type in _RECEIPTS and event.session is None:
+    if found is None and event.type in RECEIPTS and event.session is None:
         # The site's answer need not know the session's id: it belongs to the visit that goes on.
         found = max(state.sessions, key=lambda session: session.last, default=None)
     if found is not None:
@@ -224,7 +234,7 @@ def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None
         elif held and not steady:
             session.holding.remove(trigger.key)
     for outcome in happened:
-        _happen(moment, outcome)
+        happen(moment, outcome)
     if rules:
         decide(moment, rules, frozenset(outcome.name for outcome in happened))
 
@@ -234,33 +244,6 @@ def _award(session: Session, awarding: Awarding, moment: Moment) -> None:
     leaf.add(session, awarding.entry, awarding.points, moment.at)
     if leaf.key in moment.ruleset.timed:
         _set_timer(session.timers, leaf, session)
-
-
-def _happen(moment: Moment, outcome: Outcome) -> None:
-    state, session, name = moment.state, moment.session, outcome.name
-    moment.effects.append(
-        OutcomeRecord(
-            id=effect_id("outcome", state.visitor, name, moment.identity),
-            visitor=state.visitor,
-            session=session.id,
-            outcome=name,
-            kind=outcome.definition.kind,
-            at=moment.at,
-            trigger=moment.trigger,
-            currency=moment.ruleset.program.currency,
-            amount=amount_of(outcome.definition.amount, lambda path: moment.remembered(outcome, path)),
-            exposures=credited(state.exposures, moment.at, moment.ruleset.options.attribution_window_ms),
-        )
-    )
-    if state.live:
-        rules = moment.ruleset.by_rule_id
-        withdraw(
-            state,
-            moment.at,
-            "outcome",
-            moment.effects,
-            lambda live: live.rule in rules and name in rules[live.rule].targets,
-        )
 
 
 def _withdrawn(state: Visitor, session: Session, event: Event, ruleset: Ruleset) -> frozenset[str]:
@@ -373,8 +356,13 @@ def _matters_until(state: Visitor, ruleset: Ruleset) -> int:
     options = ruleset.options
     # Late events of a known visitor must still find the ids that were seen.
     until = state.clock + max(options.max_lateness_ms, ruleset.returning_memory_ms)
+    memory = ruleset.exposure_memory_ms
     for exposure in state.exposures:
-        until = max(until, exposure.at + options.attribution_window_ms)
+        until = max(until, exposure.at + memory)
+    if state.programme is not None:
+        until = max(until, state.programme.at + memory)
+    for second in state.reported.values():
+        until = max(until, second * 1000 + options.outcome_delay_ms + 1000)
     for live in state.live:
         until = max(until, live.expires)
     for name, history in state.history.items():
