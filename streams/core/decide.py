@@ -26,6 +26,7 @@ from streams.core.session_fields import session_reader
 from streams.core.suggestion import count_firing, effect_id, is_dismissed, limited, render_text
 from streams.core.visitor import (
     SUGGESTIONS_MAX,
+    WITHDRAWN,
     Exposure,
     LiveSuggestion,
     Session,
@@ -294,6 +295,7 @@ def withdraw(
     They expire now, and are kept as expired ones are: a receipt may be on its way.
     """
     for live in state.live:
-        if live.expires > at and concerned(live):
+        if live.expires > at and not live.answered & WITHDRAWN and concerned(live):
             live.expires = at
+            live.answered |= WITHDRAWN  # what is late may come as of before this
             effects.append(Withdrawal(live.id, state.visitor, live.rule, at, reason))

@@ -264,6 +264,7 @@ def _credit(totals: Totals, exposure: CreditedExposure, outcome: str, micros: in
 
 
 _FOLDS: dict[type, Callable[[Totals, Any], None]] = {Decision: _decision, Receipt: _receipt, OutcomeRecord: _outcome}
+COUNTED = frozenset(_FOLDS)  # the kinds of effects that are counted
 
 
 # --- sums over partitions ----------------------------------------------------------------------------------------

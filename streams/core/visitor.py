@@ -25,6 +25,7 @@ EXPOSURES_MAX = 16
 SUGGESTIONS_MAX = 8
 CREDITS_MAX = 64  # outcomes by name that one exposure is credited with; outcomes.yaml declares no more
 REPORTED_MAX = 64  # late and reported outcomes of one visitor whose ids are kept: more calls than anybody makes in days
+WITHDRAWN = 8  # a bit of `LiveSuggestion.answered`
 HISTORIES_MAX = 64  # rules with a remembered firing; the one longest ago goes
 ROW_VERSION = 2
 NEVER = (1 << 62) - 1  # a time that never comes; fits MessagePack's integers
@@ -78,7 +79,7 @@ class LiveSuggestion(msgspec.Struct, array_like=True, gc=False):
     expires: int
     trigger: str = ""
     variant: str | None = None
-    answered: int = 7  # bits of the receipts that were counted; all of them in a row that knows of none
+    answered: int = 7  # bits of the receipts that were counted (all of them in a row that knows of none), and WITHDRAWN
 
 
 class History(msgspec.Struct, array_like=True, gc=False):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from streams.core.prices import Amount
 from streams.rulefiles.findings import BROKEN
-from streams.rulefiles.forms import Fields, Form, FormKind, Key, Kind, Reader, Schema, shown
+from streams.rulefiles.forms import Fields, Form, FormKind, Key, Kind, Reader, Schema
 from streams.rulefiles.matchers import FieldPath
 from streams.rulefiles.targeting import Day
 from streams.rulefiles.values import Number
@@ -91,7 +91,7 @@ class Money(Kind):
             amount = (self._form if isinstance(node, MapNode) else self._fixed).read(node, reader)
             return BROKEN if amount is BROKEN else (DatedAmount(None, amount),)
         if not 1 <= len(node.items) <= PRICES_MAX:
-            return reader.fault(node, f"expected 1 to {PRICES_MAX} dated amounts, got {len(node.items) or shown(node)}")
+            return reader.fault(node, f"expected 1 to {PRICES_MAX} dated amounts, got {len(node.items) or 'none'}")
         found = [self._item(item, reader) for item in node.items]
         if BROKEN in found:
             return BROKEN

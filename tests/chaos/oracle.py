@@ -16,10 +16,11 @@ from typing import Any
 import msgspec
 
 from bench._log import read_all
-from streams.core.effects import Effect, EventResult, Refusal, Withdrawal
+from streams.core.effects import Decision, Effect, EventResult, OutcomeRecord, Receipt, Refusal, Withdrawal
 from streams.core.engine import Position, step, tick
 from streams.core.event import Refused, parse_event
 from streams.core.ruleset import Ruleset
+from streams.core.totals import Totals
 from streams.core.visitor import NEVER, Visitor, decode_visitor, row_header
 from streams.settings import Settings
 from streams.worker.topics import changelog_name
@@ -104,6 +105,16 @@ class _Partition:
             self.want.visitors[name] = state
             if state.due < NEVER:
                 heappush(self.timers, (state.due, name))
+
+
+def totals_of(effects: Effects) -> Totals:
+    """The totals as the fold over effects (as JSON gave them), each once."""
+    totals = Totals()
+    kinds = Decision | Receipt | OutcomeRecord
+    for effect in effects.values():
+        if isinstance(effect, dict) and effect["record"] in ("decision", "receipt", "outcome"):
+            totals.add(msgspec.convert(effect, kinds))
+    return totals
 
 
 def _identified(effect: dict[str, Any]) -> tuple[tuple[str, ...], Any]:

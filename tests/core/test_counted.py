@@ -132,6 +132,12 @@ def test_a_receipt_counts_after_the_suggestion_was_withdrawn():
     assert receipts(answer(log, 2, "shown", log.suggestions[0].id)) == [("shown", log.suggestions[0].id)]
 
 
+def test_a_suggestion_is_withdrawn_once_though_an_earlier_outcome_comes_later():
+    log = Log(compiled(rule(event("a"), suggest=content(expires_ms=HOUR)))).add(0, "a")
+    log.add(20 * MINUTE, "chat_opened").add(21 * MINUTE, "chat_opened", ts=5)
+    assert [record.at - T0 for record in log.withdrawals] == [20 * MINUTE]
+
+
 def test_a_late_receipt_counts():
     log = Log(compiled(rule(event("a")))).add(0, "a").add(20 * MINUTE, "x")
     answer(log, 20 * MINUTE, "clicked", log.suggestions[0].id, ts=1)
