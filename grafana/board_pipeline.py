@@ -200,6 +200,11 @@ _API = Row("The API", (
         (Query(rate("avert_rate_limited_total", "limit"), "{{limit}}"),), unit="reqps",
     ),
     Panel(
+        "Keys file", "Changes of the keys file in the time shown, by what became of them. After a broken one the keys "
+        "from before stay in force.",
+        (Query(over_range("avert_keys_reloads_total", "result"), "{{result}}"),), kind="stat",
+    ),
+    Panel(
         "Suggestions handed out, receipts back", "Suggestions that sites read, and what they told about them.",
         (Query(rate("avert_suggestions_read_total"), "read"),
          Query(rate("avert_receipts_total", "kind"), "{{kind}}")), unit="reqps",

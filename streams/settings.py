@@ -73,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     keys_file: Path | None = None
     visitor_ids: Literal["minted", "capability"] = "minted"
     token_ttl_s: int = 3600
+    renewal_ttl_s: int = 30 * 86_400
     request_bytes_max: int = 1024 * 1024  # after decompression
     request_events_max: int = 500
     wait_ms_max: int = 1000

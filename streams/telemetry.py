@@ -105,6 +105,9 @@ RECEIPTS = _counter("avert_receipts_total", "Receipts from sites.", "kind")
 SUGGESTIONS_READ = _counter("avert_suggestions_read_total", "Suggestions handed to sites.")
 RATE_LIMITED = _counter("avert_rate_limited_total", "Requests refused by a limit.", "limit")
 
+KEYS_RELOADS = _counter("avert_keys_reloads_total", "Changes of the keys file, by what became of them.", "result")
+KEYS_BROKEN = _gauge("avert_keys_broken", "1 while the keys file cannot be used; the keys from before are in force.")
+
 # Labels of closed sets start at 0: a rate over a series that appears with its first increment misses just that one,
 # and a panel cannot tell "no errors" from "no data". (Labels that rules bring along start with their first firing.)
 CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
@@ -120,6 +123,7 @@ CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
     ACCEPTED_EVENTS: ("accepted", "rejected"),
     RECEIPTS: ("shown", "clicked", "dismissed"),
     RATE_LIMITED: ("key", "address", "visitor"),
+    KEYS_RELOADS: ("applied", "broken"),
 }
 for _metric, _values in CLOSED_LABELS.items():
     for _value in _values:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from streams.errors import AvertError
-from streams.http.access import Access, Keys
+from streams.http.access import Access
 from streams.http.answers import Endpoint, on_avert_error, on_defect, on_http_exception
 from streams.http.broker import EventLog
 from streams.http.caller import Services
@@ -22,6 +22,7 @@ from streams.http.rates import Rates
 from streams.http.reading import SuggestionReader
 from streams.http.receipts import Receipts, Tokens
 from streams.http.suggestions import Suggestions
+from streams.keys import Keys
 from streams.settings import Settings
 
 
@@ -29,7 +30,9 @@ def build_services(settings: Settings, keys: Keys, *, development: bool = False)
     """Make what the handlers need. Nothing is connected yet: see `EventLog.start`."""
     return Services(
         settings=settings,
-        access=Access(keys, settings.visitor_ids, settings.token_ttl_s, development=development),
+        access=Access(
+            keys, settings.visitor_ids, settings.token_ttl_s, settings.renewal_ttl_s, development=development
+        ),
         rates=Rates(settings.rate_per_key_per_s, settings.rate_per_address_per_s, settings.rate_per_visitor_per_s),
         log=EventLog(settings),
         reader=SuggestionReader(settings.redis_url, settings.redis_timeout_ms),

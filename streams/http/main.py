@@ -15,9 +15,11 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from streams.errors import SettingsError
-from streams.http.access import Keys, ephemeral_keys, load_keys
+from streams.http.access import ephemeral_keys
 from streams.http.app import build_app, build_services
+from streams.http.caller import Services
 from streams.http.operations import metrics_app
+from streams.keys import Keys, KeysFile, load_keys
 from streams.settings import Settings
 from streams.telemetry import READY, configure_logs, log
 
@@ -43,6 +45,7 @@ async def run_api(settings: Settings, *, ready: Callable[[int, int], None] | Non
     metrics_port = _listenable(settings.metrics_host, settings.metrics_port)
     services = build_services(settings, keys, development=development)
     await services.log.start()
+    following = _follow_keys(settings, services)
     # What is loaded now stays: a full collection would walk all of it, some 15 ms in which nobody is answered.
     gc.collect()
     gc.freeze()
@@ -65,6 +68,8 @@ async def run_api(settings: Settings, *, ready: Callable[[int, int], None] | Non
         listening.cancel()
     finally:
         READY.labels("api").set(0)
+        if following is not None:
+            following.cancel()
         _stop(servers)  # one that ended by itself takes the other along
         await asyncio.gather(*running)
         await services.log.close()
@@ -103,6 +108,13 @@ def _keys(settings: Settings) -> tuple[Keys, bool]:
         why="no keys file: these end with the process; for developing only",
     )
     return keys, True
+
+
+def _follow_keys(settings: Settings, services: Services) -> asyncio.Task[None] | None:
+    """Put what changes in the keys file into force, as long as the task runs."""
+    if settings.keys_file is None:
+        return None
+    return asyncio.create_task(KeysFile(settings.keys_file, services.access.use).follow())
 
 
 def _listenable(host: str, port: int) -> int:

@@ -21,10 +21,8 @@ class Suggestions:
     async def get(self, request: Request) -> Response:
         """Answer ``GET /v1/suggestions?visitor=...[&session=...&placement=...&lang=...]``."""
         caller = Caller(request, self._services)
-        caller.admit()
         visitor = caller.visitor_asked()
-        caller.require_reader(visitor)
-        caller.admit_visitor(visitor)
+        await caller.admit_reader(visitor)
         return answer(SuggestionsOut(await self.read(caller, visitor)))
 
     async def read(self, caller: Caller, visitor: str) -> list[SuggestionOut]:
