@@ -44,8 +44,8 @@ ROOM_MAY_IMPORT = {
     "delivery": {"core", "settings", "telemetry"},
     "worker": {"core", "rulefiles", "delivery", "keys", "settings", "telemetry", "impact"},
     "http": {"core", "rulefiles", "delivery", "keys", "settings", "telemetry", "impact"},
-    "impact": {"core", "rulefiles", "settings", "telemetry"},
-    "backtest": {"core", "rulefiles", "settings", "telemetry", "impact", "replay"},
+    "impact": {"core", "rulefiles", "backtest", "replay", "settings", "telemetry"},
+    "backtest": {"core", "rulefiles", "settings", "telemetry", "replay"},
     "replay": {"core", "settings", "telemetry"},
     "doctor": {"core", "rulefiles", "worker", "delivery", "keys", "settings", "telemetry"},
     "embedded": {"core", "rulefiles", "worker", "http", "delivery", "replay", "settings", "telemetry"},
@@ -53,8 +53,9 @@ ROOM_MAY_IMPORT = {
     "cli_rules": {
         "cli_shared", "core", "rulefiles", "worker", "backtest", "replay", "embedded", "settings", "telemetry",
     },
+    "cli_impact": {"cli_shared", "core", "impact", "rulefiles", "settings"},
     "cli": {
-        "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http", "delivery", "impact", "backtest", "replay",
+        "cli_impact", "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http", "delivery", "impact", "backtest", "replay",
         "doctor", "embedded",
         "settings", "telemetry",
     },
