@@ -27,7 +27,8 @@ from streams.settings import Settings
 from streams.telemetry import READY, configure_logs, log
 from streams.worker.app import WorkerApp, build_app, scratch_folder
 from streams.worker.apply import Applier
-from streams.worker.commit import BatchProcedure, wall_ms
+from streams.worker.clock import stepped_ms, wall_ms
+from streams.worker.commit import BatchProcedure
 from streams.worker.explaining import Explainer, load_admin_keys
 from streams.worker.lease import Lease
 from streams.worker.ledger import Ledger
@@ -191,7 +192,8 @@ class Worker:
                 caught_up_at = None
                 if known is not None and max(memory.done + 1, memory.committed) >= known[0]:
                     # Nothing more had come when the broker said so: until then the clock may go, not until now.
-                    caught_up_at = min(wall_ms(), known[1]) - grace_ms
+                    # (That moment is of the system's clock, which may have been set since the start: see clock.py.)
+                    caught_up_at = min(wall_ms(), known[1] - stepped_ms()) - grace_ms
                 now = max(memory.clock, caught_up_at or 0) if memory.follows_wall else memory.clock
                 due = memory.timers.next_due()
                 if memory.doomed or (now and due is not None and due <= now):

@@ -16,9 +16,11 @@ from aiokafka.errors import KafkaError
 
 from streams.errors import AvertError, TopicLayoutError
 from streams.telemetry import LAG, log
+from streams.worker.clock import stepped_ms
 from streams.worker.link import Link
 
 CHECK_S = 1.0
+STEP_MS_TOLD = 5_000  # a system's clock that is off by more is told of; NTP puts right less by slewing
 ASK_S_MAX = 5.0
 EXIT_CODE = 7
 EXIT_CODE_STUCK_THREAD = 8
@@ -40,21 +42,32 @@ class Watchdog:
         self._limit_s = limit_s
         self._seen: dict[Any, Any] = {}
         self._since: dict[Any, float] = {}
+        self._stepped_ms = 0  # what was told last
 
     async def run(self) -> None:
         """Until cancelled. Fails the link when something has not moved for the limit."""
         while True:
             await asyncio.sleep(CHECK_S)
             now_s = time.monotonic()
+            self._look_at_the_clock(stepped_ms())
             if self._link.spare:
                 self._look_for_work(now_s)
                 continue
             self._since.pop("spare", None)
             stuck = await self.look(now_s)
             if stuck:
-                log.error("watchdog", stuck=stuck, limit_s=self._limit_s)
+                log.error("watchdog", stuck=stuck, limit_s=self._limit_s, **self._app.consumer.condition())
                 self._link.fail(StuckError(f"{stuck} for {self._limit_s:g} s; this process ends, start it again"))
                 return
+
+    def _look_at_the_clock(self, stepped: int) -> None:
+        """The system's clock has been set by `stepped` ms since the start: say so, once for each time."""
+        if abs(stepped - self._stepped_ms) > STEP_MS_TOLD:
+            self._stepped_ms = stepped
+            log.warning(
+                "clock_was_set", by_ms=stepped,
+                hint="this process goes on by the time of its start; if the system's clock is right now, restart it",
+            )
 
     def _look_for_work(self, now_s: float) -> None:
         """No partition. It may be a dead worker's ghost that still has one; not for longer than the group's times."""

@@ -122,3 +122,11 @@ asyncio.run(main())
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == EXIT_CODE_STUCK_THREAD
     assert "main thread" in ended.stderr + ended.stdout
+
+
+def test_a_clock_that_was_set_is_told_once_each_time(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for stepped in (0, 5_000, 5_001, 5_002, 3_600_000, 3_600_001, 0):
+        world.watchdog._look_at_the_clock(stepped)
+        told.append("clock_was_set" in capsys.readouterr().out)
+    assert told == [False, False, True, False, True, False, True]
