@@ -10,7 +10,7 @@ KAFKA_PORT ?= 9092
 # Test files run side by side: most of the time of those with servers is waiting.
 JOBS ?= 3
 
-.PHONY: setup demo test chaos check bench kafka kafka-libs servers lock clean
+.PHONY: setup demo test browser snippet snippet-tools chaos check bench kafka kafka-libs servers lock clean
 
 setup: $(STAMP)
 
@@ -26,7 +26,21 @@ demo: $(STAMP)  ## the whole thing on this machine; DEMO_SECONDS=20 ends by itse
 	@$(VENV)/bin/avert demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: $(STAMP) servers  ## BROKER=kafka takes Apache Kafka wherever a broker is needed
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka" --broker $(BROKER) $(TESTS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka and not browser" --broker $(BROKER) $(TESTS)
+
+browser: $(STAMP) snippet-tools servers  ## the snippet and the demo shop in a real chromium: two minutes or so
+	@tests/support/servers.sh chromium
+	@$(PYTHON) -m pytest -m browser $(TESTS)
+
+snippet: snippet-tools  ## streams/http/snippet/avert.min.js from the source beside it
+	@node streams/http/snippet/build.mjs .cache/snippet
+
+snippet-tools:
+	@tests/support/servers.sh nodejs npm
+	@mkdir -p .cache/snippet
+	@cmp -s streams/http/snippet/package-lock.json .cache/snippet/package-lock.json || { \
+	  cp streams/http/snippet/package.json streams/http/snippet/package-lock.json .cache/snippet/ && \
+	  npm ci --prefix .cache/snippet --silent --no-audit --no-fund || { rm .cache/snippet/package-lock.json; exit 1; }; }
 
 chaos: $(STAMP) servers  ## crashes, rebalances, frozen workers: on Apache Kafka, minutes
 	@$(PYTHON) -m pytest -m kafka $(TESTS)

@@ -21,6 +21,7 @@ from streams.http.operations import Operations
 from streams.http.rates import Rates
 from streams.http.reading import SuggestionReader
 from streams.http.receipts import Receipts, Tokens
+from streams.http.snippet.serve import Snippet
 from streams.http.suggestions import Suggestions
 from streams.keys import Keys
 from streams.settings import Settings
@@ -54,6 +55,7 @@ def build_routes(services: Services) -> list[Route]:
         Route("/v1/suggestions", Endpoint(suggestions.get), methods=["GET"]),
         Route("/v1/receipts", Endpoint(Receipts(services).post), methods=["POST"]),
         Route("/v1/tokens", Endpoint(Tokens(services).post), methods=["POST"]),
+        Route("/avert.js", Endpoint(Snippet().get), methods=["GET"]),
         Route("/healthz", Endpoint(operations.healthz), methods=["GET"]),
         Route("/readyz", Endpoint(operations.readyz), methods=["GET"]),
         Route("/openapi.json", Endpoint(openapi), methods=["GET"]),

@@ -97,6 +97,13 @@ def _paths() -> _Json:
             "requestBody": _body(_ref("TokenIn")),
             "responses": {"200": _answer("TokenOut", "The token."), **_errors("400", "401", "413", "429")},
         }},
+        "/avert.js": {"get": {
+            "operationId": "snippet", "summary": "The script for pages: docs/snippet.md.", "security": [],
+            "responses": {
+                "200": {"description": "JavaScript, with an ETag; gzip is spoken", "content": {"text/javascript": {}}},
+                "304": {"description": "Not modified."},
+            },
+        }},
         "/healthz": {"get": _probe("health", "HealthOut", "The process lives.")},
         "/readyz": {"get": _probe("ready", "ReadyOut", "Events can be taken: Kafka can be reached.", "503")},
         "/openapi.json": {"get": {

@@ -7,6 +7,8 @@ missing=()
 command -v java > /dev/null || missing+=(default-jre-headless)
 command -v mvn > /dev/null || [ -d .cache/kafka/libs ] || missing+=(maven)
 command -v prometheus > /dev/null || missing+=(prometheus)
+# What only some suites want is named by them, by its Debian name.
+for name in "$@"; do command -v "${name/nodejs/node}" > /dev/null || missing+=("$name"); done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
