@@ -28,12 +28,16 @@ AdminScope = Literal["explain", "rules", "impact", "visitors_read", "visitors_er
 
 
 class WriteKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A public key of one site and the exact origins (``https://shop.example``) whose pages may use it."""
+    """A public key of one site and the exact origins (``https://shop.example``) whose pages may use it.
+
+    `snowplow_apps`: the app ids of the Snowplow trackers that it stands for, since those send none; ``*`` is any other.
+    """
 
     key: str
     origins: tuple[str, ...] = ()
     revoked: bool = False
     id: str = ""
+    snowplow_apps: tuple[str, ...] = ()
 
 
 class ServerKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

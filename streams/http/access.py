@@ -26,6 +26,7 @@ _MINTED_BYTES = 16  # 128 random bits: nobody guesses one
 _TOKEN_CHARS_MAX = 256  # longest token worth looking at
 # What a signature is for stands in what is signed.
 _READ, _RENEW = "avert-visitor-token-1", "avert-visitor-renewal-1"
+_ANY_APP = "*"
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -62,6 +63,7 @@ class Access:
         active = [key for key in keys.write_keys if not key.revoked]
         self._origins_by_key = {key.key: frozenset(key.origins) for key in active}
         self._origins = frozenset(origin for key in active for origin in key.origins)
+        self._key_by_app = {app: key.key for key in active for app in key.snowplow_apps}
         self._servers = [(key_digest(key.key), frozenset(key.scopes)) for key in keys.servers()]
         self._admins = keys.admins()
         self._secrets = {secret.id: secret.secret.encode() for secret in keys.token_secrets}
@@ -93,6 +95,10 @@ class Access:
         if origin is not None and origin not in allowed and not self._is_development_origin(origin):
             raise unauthorized()
         return False
+
+    def key_of_app(self, app: str) -> str | None:
+        """The write key that stands for a Snowplow tracker's app id. None when none does."""
+        return self._key_by_app.get(app) or self._key_by_app.get(_ANY_APP)
 
     def origin_allowed(self, origin: str) -> bool:
         """Whether pages of `origin` may read answers (CORS): it stands at some key that is not revoked."""

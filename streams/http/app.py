@@ -15,6 +15,7 @@ from streams.http.answers import Endpoint, on_avert_error, on_defect, on_http_ex
 from streams.http.broker import EventLog
 from streams.http.caller import Services
 from streams.http.collector import Collector
+from streams.http.dialects.routes import dialect_routes
 from streams.http.edge import Edge
 from streams.http.openapi import openapi_document
 from streams.http.operations import Operations
@@ -41,7 +42,7 @@ def build_services(settings: Settings, keys: Keys, *, development: bool = False)
 
 
 def build_routes(services: Services) -> list[Route]:
-    """The public routes, busiest first: they are tried in this order."""
+    """The public routes of our own, busiest first: they are tried in this order, before those of the dialects."""
     suggestions = Suggestions(services)
     collector = Collector(services, suggestions)
     operations = Operations(services)
@@ -66,7 +67,7 @@ def build_app(services: Services) -> ASGIApp:
     """The application of the public port."""
     routes = build_routes(services)
     app = Starlette(
-        routes=routes,
+        routes=[*routes, *dialect_routes(services)],
         exception_handlers={
             AvertError: on_avert_error,
             HTTPException: on_http_exception,
