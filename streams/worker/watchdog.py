@@ -24,6 +24,7 @@ STEP_MS_TOLD = 5_000  # a system's clock that is off by more is told of; NTP put
 ASK_S_MAX = 5.0
 EXIT_CODE = 7
 EXIT_CODE_STUCK_THREAD = 8
+EXIT_CODE_CUT_SHORT = 9
 
 
 class StuckError(AvertError):
@@ -126,6 +127,28 @@ class Watchdog:
             return ""
         limit_s = self._limit_s if limit_s is None else limit_s
         return sentence if now_s - self._since[what] >= limit_s else ""
+
+
+class LastResort:
+    """Ends the process when its end takes longer than it may: clients of a broker that is away wait for it, in threads.
+
+    What is cut short is not lost: what is not committed is read again and recognised.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._timer: threading.Timer | None = None
+
+    def begin(self) -> None:
+        """The end has begun. Only the first call counts; nothing takes it back but the end of the process."""
+        if self._timer is None:
+            self._timer = threading.Timer(self._limit_s, self._cut_short)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _cut_short(self) -> None:
+        log.error("end_cut_short", after_s=self._limit_s, exit_code=EXIT_CODE_CUT_SHORT)
+        os._exit(EXIT_CODE_CUT_SHORT)
 
 
 class ThreadWatchdog:
