@@ -79,6 +79,13 @@ class TooManyRequestsError(AvertError):
         self.retry_after_s = retry_after_s
 
 
+class SlowRequestError(AvertError):
+    """The body did not arrive in time."""
+
+    reason = "request_timeout"
+    status = 408
+
+
 class OverloadedError(AvertError):
     """More is under way than this process takes on at a time; `retry_after_s` says when to come back."""
 

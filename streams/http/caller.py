@@ -14,8 +14,10 @@ from streams.core.event import VISITOR_CHARS_MAX
 from streams.errors import RequestError, UnauthorizedError
 from streams.http.access import Access, credentials, unauthorized
 from streams.http.broker import EventLog
+from streams.http.places import Streams
 from streams.http.rates import Rates, client_address, network_of
 from streams.http.reading import SuggestionReader
+from streams.http.shared import PlacesInRedis
 from streams.keys import ServerScope
 from streams.settings import Settings
 
@@ -36,13 +38,15 @@ class Services:
     rates: Rates
     log: EventLog
     reader: SuggestionReader
+    streams: Streams
+    places: PlacesInRedis | None  # of streams, where several processes serve
 
 
 class Caller:
     """One request's caller: where from, with which key, with which token; and when."""
 
     __slots__ = (
-        "_presented", "_services", "accept_language", "address", "key", "now_ms", "origin", "query",
+        "_presented", "_services", "accept_language", "address", "key", "last_event_id", "now_ms", "origin", "query",
         "refuses_tracking", "token",
     )
 
@@ -58,6 +62,7 @@ class Caller:
         self._presented = presented
         self.query: dict[str, str] = query
         self.accept_language: str | None = headers.get(b"accept-language")
+        self.last_event_id: str | None = headers.get(b"last-event-id")
         self.now_ms = int(time.time() * 1000)
         peer = request.client.host if request.client else ""
         forwarded = headers.get(b"x-forwarded-for", "")
@@ -99,10 +104,10 @@ class Caller:
         """Count the request against each of these visitors. Raises TooManyRequestsError."""
         await self._services.rates.admit(*(("visitor", visitor) for visitor in visitors))
 
-    def may_read(self, visitor: str) -> bool:
-        """Whether the caller may see what belongs to `visitor`."""
-        access = self._services.access
-        return access.may_read(visitor, self.token, self.now_ms // 1000) or self.holds_server_key("read")
+    def may_read(self, visitor: str, now_s: int | None = None) -> bool:
+        """Whether the caller may see what belongs to `visitor`: when it came, or at `now_s`."""
+        access, at_s = self._services.access, self.now_ms // 1000 if now_s is None else now_s
+        return access.may_read(visitor, self.token, at_s) or self.holds_server_key("read")
 
     def holds_server_key(self, scope: ServerScope) -> bool:
         """Whether a server key that may do `scope` came along, also beside a write key of its own."""

@@ -28,6 +28,7 @@ class Collector:
         self._suggestions = suggestions
         settings = services.settings
         self._clickstream = settings.topic("clickstream")
+        self._waiting = 0  # requests that wait for the worker
         self._keeper = Keeper(settings, services.log)
         self._query_allowed = frozenset(settings.url_query_allowed)
 
@@ -110,12 +111,18 @@ class Collector:
         written: dict[tuple[str, int], int], wait_ms: int,
     ) -> None:
         """Wait for the worker and read. Sending under somebody's id does not open his suggestions: then it is []."""
+        if self._waiting >= self._services.settings.waits_max:
+            wait_ms = 0  # one more is answered without waiting: its events are in the log all the same
         until_s = time.monotonic() + wait_ms / 1000
         out.processed = True
-        for (topic, partition), offset in written.items():
-            if topic == self._clickstream:
-                left_ms = max(0, int((until_s - time.monotonic()) * 1000))
-                out.processed &= await self._services.reader.wait_for(partition, offset, left_ms)
+        self._waiting += 1
+        try:
+            for (topic, partition), offset in written.items():
+                if topic == self._clickstream:
+                    left_ms = max(0, int((until_s - time.monotonic()) * 1000))
+                    out.processed &= await self._services.reader.wait_for(partition, offset, left_ms)
+        finally:
+            self._waiting -= 1
         out.suggestions = list[SuggestionOut]()
         for visitor in visitors:
             if visitor == minted or caller.may_read(visitor):

@@ -48,6 +48,8 @@ ZERO_IS_HEALTHY = {
     "pipeline: Lag by partition": "the worker has caught up",
     "pipeline: Errors of Kafka": "nothing fails",
     "pipeline: Keys file": "nobody changed it",
+    "pipeline: Requests under way": "the load has ended",
+    "pipeline: Open streams": "the load opens one only for a moment",
     "pipeline: Errors of Redis": "nothing fails",
     "pipeline: Last recovery": "the worker started with an empty changelog",
     "pipeline: Rows recovered": "the worker started with an empty changelog",
