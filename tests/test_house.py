@@ -47,6 +47,7 @@ ROOM_MAY_IMPORT = {
     "impact": {"core", "rulefiles", "backtest", "replay", "settings", "telemetry"},
     "backtest": {"core", "rulefiles", "settings", "telemetry", "replay"},
     "replay": {"core", "settings", "telemetry"},
+    "plan": set(),
     "doctor": {"core", "rulefiles", "worker", "delivery", "keys", "settings", "telemetry"},
     "embedded": {"core", "rulefiles", "worker", "http", "delivery", "replay", "settings", "telemetry"},
     "cli_shared": {"core", "embedded", "replay", "rulefiles", "settings"},
@@ -54,8 +55,9 @@ ROOM_MAY_IMPORT = {
         "cli_shared", "core", "rulefiles", "worker", "backtest", "replay", "embedded", "settings", "telemetry",
     },
     "cli_impact": {"cli_shared", "core", "impact", "rulefiles", "settings"},
+    "cli_plan": {"cli_shared", "plan"},
     "cli": {
-        "cli_impact", "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http", "delivery", "impact", "backtest", "replay",
+        "cli_impact", "cli_plan", "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http", "delivery", "impact", "backtest", "replay",
         "doctor", "embedded",
         "settings", "telemetry",
     },
