@@ -47,7 +47,8 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *cors]
+                # A copy: an endpoint may send the same message to everybody.
+                message = {**message, "headers": [*message["headers"], *cors]}
             await send(message)
 
         try:
