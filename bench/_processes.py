@@ -24,15 +24,22 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Program:
-    """One Python program as a child: started, killed, stopped; its log in a folder of its own, which is kept."""
+    """One program as a child: started, killed, stopped; its log in a folder of its own, which is kept."""
 
-    def __init__(self, name: str, argv: Sequence[str], environment: dict[str, str], url: str | None = None) -> None:
-        """`url`: base address of its /readyz and /metrics, if it has them."""
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        environment: dict[str, str],
+        url: str | None = None,
+        executable: str = sys.executable,
+    ) -> None:
+        """`url`: base address of its /readyz and /metrics, if it has them. `executable`: another than this Python."""
         self.url = url
         self.directory = Path(tempfile.mkdtemp(prefix=f"avert-{name}-"))
         self.child = Child(
             name,
-            [sys.executable, *argv],
+            [executable, *argv],
             self.directory / "log.txt",
             directory=ROOT,
             environment=environment | {"PATH": os.defpath, "HOME": str(Path.home())},

@@ -44,12 +44,15 @@ class RecordSender:
         self._producer: Any = None
 
     async def start(self) -> None:
-        """Connect. Raises KafkaConnectionError."""
+        """Connect. Raises BrokerUnavailableError."""
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX,
             request_timeout_ms=int(self._timeout_s * 1000),
         )
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except (KafkaError, OSError) as error:
+            raise BrokerUnavailableError(f"{self._bootstrap}: {error}") from error
 
     async def close(self) -> None:
         """Send what is under way, as far as it goes within a second; close."""
