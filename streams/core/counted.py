@@ -40,7 +40,8 @@ def happen(moment: Moment, outcome: Outcome) -> None:
     price = price_at(outcome.prices, at)
     amount = amount_of(price.amount, lambda path: moment.remembered(outcome, path))
     micros = micros_of(amount)
-    whole = () if state.programme is None else credit((state.programme,), name, at, outcome.window_ms, micros)
+    costs = outcome.definition.kind == "anti_conversion"
+    whole = () if state.programme is None else credit((state.programme,), name, at, outcome.window_ms, micros, costs)
     moment.effects.append(
         OutcomeRecord(
             id=effect_id("outcome", state.visitor, name, moment.identity),
@@ -52,7 +53,7 @@ def happen(moment: Moment, outcome: Outcome) -> None:
             trigger=moment.trigger,
             currency=moment.ruleset.program.currency,
             amount=amount,
-            exposures=credit(state.exposures, name, at, outcome.window_ms, micros),
+            exposures=credit(state.exposures, name, at, outcome.window_ms, micros, costs),
             programme=whole[0] if whole else None,
             price=price.version,
         )

@@ -200,7 +200,8 @@ def _expose(moment: Moment, candidate: _Candidate) -> tuple[bool, Arm | None]:
     first = all(exposure.rule != rule.id for exposure in state.exposures)
     if first:
         variant = candidate.texts.variant if arm == "treated" else None
-        remember_exposure(state, Exposure(rule.id, rule.version, arm, at, variant))
+        target = rule.targets[0] if rule.targets else ""
+        remember_exposure(state, Exposure(rule.id, rule.version, arm, at, variant, target))
     known = state.programme
     if known is not None and at - known.at < memory:
         return first, None

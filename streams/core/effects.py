@@ -127,6 +127,9 @@ class CreditedExposure(msgspec.Struct, frozen=True, array_like=True):
 
     `before` and `before_micros` say how many outcomes of this name the exposure had been credited with already, and
     their money: from them follow visitors (`before` is 0) and sums of squares per visitor, without asking the state.
+    `instead`: it is the first of its name, and the rule's own outcome has not happened; `also`: it is the first of the
+    rule's own, and these others had been credited. `costs_before` and its micros are of all anti-conversions together,
+    said with each of them.
     """
 
     rule: str
@@ -136,6 +139,10 @@ class CreditedExposure(msgspec.Struct, frozen=True, array_like=True):
     variant: str | None = None
     before: int = 0
     before_micros: int = 0
+    instead: bool = False
+    also: tuple[str, ...] = ()
+    costs_before: int = 0
+    costs_before_micros: int = 0
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome", tag_field="record"):

@@ -19,8 +19,10 @@ from streams.core.visitor import CREDITS_MAX, Exposure
 
 PROGRAMME = "programme"  # stands where a rule's id stands, for all rules together; no rule may have this id
 
-_AMOUNT_MAX = 1e10  # of one outcome; with CREDITED_MAX of them a sum still fits 64 bits
-CREDITED_MAX = 900  # outcomes of one name to one exposure; who opens more chats in a month is a machine
+ALL_COSTS = "all_costs"  # stands where an outcome's name stands, for all anti-conversions; no outcome may be called so
+
+_AMOUNT_MAX = 1e9  # of one outcome; the sum of all that one exposure is credited with must fit 64 bits
+CREDITED_MAX = 100  # outcomes of one name to one exposure; who opens more chats in a month is a machine
 _CENTS = 2  # amounts are kept to the cent
 _MICROS = 1_000_000
 
@@ -56,25 +58,47 @@ def micros_of(amount: float | None) -> int:
 
 
 def credit(
-    exposures: Iterable[Exposure], outcome: str, at: int, window: int, micros: int
+    exposures: Iterable[Exposure], outcome: str, at: int, window: int, micros: int, costs: bool
 ) -> tuple[CreditedExposure, ...]:
-    """Credit one outcome to the exposures at or before `at` whose window (ms) is open; returns them as they were."""
+    """Credit one outcome to the exposures at or before `at` whose window (ms) is open; returns them as they were.
+
+    `costs`: it is an anti-conversion, and counts among all costs.
+    """
     credited = []
     for exposure in exposures:
         if not 0 <= at - exposure.at < window:
             continue
-        earned = exposure.credits.get(outcome)
+        known, target = exposure.credits, exposure.target
+        earned = known.get(outcome)
+        instead = False
+        also: tuple[str, ...] = ()
         if earned is None:
-            if len(exposure.credits) >= CREDITS_MAX:
+            if len(known) - (ALL_COSTS in known) >= CREDITS_MAX:
                 continue
-            earned = exposure.credits[outcome] = [0, 0]
+            if outcome == target:
+                also = tuple(name for name in known if name != ALL_COSTS)
+            else:
+                instead = bool(target) and target not in known
+            earned = known[outcome] = [0, 0]
         elif earned[0] >= CREDITED_MAX:
             continue
+        spent = known.setdefault(ALL_COSTS, [0, 0]) if costs else [0, 0]
         credited.append(
             CreditedExposure(
-                exposure.rule, exposure.version, exposure.arm, exposure.at, exposure.variant, earned[0], earned[1]
+                exposure.rule,
+                exposure.version,
+                exposure.arm,
+                exposure.at,
+                exposure.variant,
+                earned[0],
+                earned[1],
+                instead,
+                also,
+                spent[0],
+                spent[1],
             )
         )
-        earned[0] += 1
-        earned[1] += micros
+        for counts in (earned, spent):
+            counts[0] += 1
+            counts[1] += micros
     return tuple(credited)

@@ -7,9 +7,11 @@
 3. Lines of several partitions are added up (`absorb`): sums, the earliest first time, the latest last time.
 4. Money is in whole micro-units; no float is ever summed. A visitor's squared money grows by (b + a)² - b² with an
    outcome of a after b: the effect says b (see `CreditedExposure`).
-5. A rule that is gone from the files keeps its lines: what it was worth is still asked for. What bounds them is
+5. What a visitor had instead of the rule's own outcome is counted when it happens, and taken back when the rule's own
+   happens after all: the effects say which.
+6. A rule that is gone from the files keeps its lines: what it was worth is still asked for. What bounds them is
    LINES_MAX; beyond it no line is begun, and `refused` says how many effects found none.
-6. Another kind of effect to count, or of line, is an entry in `_FOLDS`, and one in `Line`.
+7. Another kind of effect to count, or of line, is an entry in `_FOLDS`, and one in `Line`.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from typing import Any, Literal
 import msgspec
 
 from streams.core.effects import Arm, CreditedExposure, Decision, OutcomeRecord, Receipt
-from streams.core.outcome import PROGRAMME, micros_of
+from streams.core.outcome import ALL_COSTS, PROGRAMME, micros_of
 from streams.core.visitor import CREDITS_MAX
 
+VERSIONS_MAX = 64  # of one rule in one line; exposures of the versions that follow have no version
 LINES_MAX = 8_192  # of one partition: 1,000 rules with two arms and three variants
 PRICES_MAX = 32  # versions of one outcome's cost; what is older is counted as `earlier`
 EARLIER = "earlier"
@@ -30,7 +33,7 @@ EARLIER = "earlier"
 # Upper bounds of what JSON needs, in bytes: a line with its counters, and one entry of a map beside its name.
 # 40 digits for a sum of squares, 20 for every other number.
 _LINE_BYTES = 640
-_ENTRY_BYTES = 128
+_ENTRY_BYTES = 144
 
 
 class Credit(msgspec.Struct, array_like=True):
@@ -40,6 +43,7 @@ class Credit(msgspec.Struct, array_like=True):
     outcomes: int = 0
     micros: int = 0
     squares: int = 0  # micro-units squared
+    unpriced: int = 0  # of the outcomes, those whose amount was not there
 
 
 class RuleLine(msgspec.Struct, omit_defaults=True, tag="rule", tag_field="line"):
@@ -55,7 +59,10 @@ class RuleLine(msgspec.Struct, omit_defaults=True, tag="rule", tag_field="line")
     decisions: dict[str, int] = {}  # by kind; suppressed ones by ``suppressed:REASON``
     receipts: dict[str, int] = {}  # suggestions by shown, clicked, dismissed
     nudge_micros: int = 0  # what the shown ones cost
-    outcomes: dict[str, Credit] = {}
+    outcomes: dict[str, Credit] = {}  # of each name, and of all anti-conversions together (ALL_COSTS)
+    target: str = ""  # the rule's own outcome
+    instead: dict[str, int] = {}  # visitors without the rule's own outcome, by what they had instead
+    versions: dict[str, int] = {}  # exposures by the rule's version
 
 
 class Priced(msgspec.Struct, array_like=True):
@@ -178,17 +185,22 @@ class Totals:
 
 def _room(key: str, line: Line) -> int:
     """Upper bound of a stored line's bytes: its fields' names, its own names twice (key and value), its entries."""
-    maps = (line.decisions, line.receipts, line.outcomes) if isinstance(line, RuleLine) else (line.prices,)
-    entries = sum(len(name.encode()) + _ENTRY_BYTES for names in maps for name in names)
+    entries = sum(len(name.encode()) + _ENTRY_BYTES for names in _maps(line) for name in names)
     return _LINE_BYTES + 2 * len(key.encode()) + entries
 
 
-def _count(totals: Totals, line: RuleLine, counts: dict[str, int], name: str) -> None:
+def _maps(line: Line) -> tuple[dict[str, Any], ...]:
+    if isinstance(line, RuleLine):
+        return line.decisions, line.receipts, line.outcomes, line.instead, line.versions
+    return (line.prices,)
+
+
+def _count(totals: Totals, line: RuleLine, counts: dict[str, int], name: str, more: int = 1) -> None:
     known = counts.get(name)
     if known is None:
         totals.grew(line, name)
         known = 0
-    counts[name] = known + 1
+    counts[name] = known + more
 
 
 def _expose(line: RuleLine, at: int) -> None:
@@ -201,8 +213,11 @@ def _decision(totals: Totals, decision: Decision) -> None:
     line = totals.rule_line(decision.rule, decision.arm, decision.variant)
     if line is not None:
         _count(totals, line, line.decisions, decision.kind + (f":{decision.reason}" if decision.reason else ""))
+        line.target = decision.prevents or decision.promotes or line.target
         if decision.exposure:
             _expose(line, decision.at)
+            if decision.version in line.versions or len(line.versions) < VERSIONS_MAX:
+                _count(totals, line, line.versions, decision.version)
     if decision.programme is not None:
         whole = totals.rule_line(PROGRAMME, decision.programme, None)
         if whole is not None:
@@ -228,9 +243,9 @@ def _outcome(totals: Totals, record: OutcomeRecord) -> None:
         line.last_at = max(line.last_at, record.at)
         _price(totals, line, record, micros)
     for exposure in record.exposures:
-        _credit(totals, exposure, record.outcome, micros)
+        _credit(totals, exposure, record, micros)
     if record.programme is not None:
-        _credit(totals, record.programme, record.outcome, micros)
+        _credit(totals, record.programme, record, micros)
 
 
 def _price(totals: Totals, line: OutcomeLine, record: OutcomeRecord, micros: int) -> None:
@@ -245,10 +260,23 @@ def _price(totals: Totals, line: OutcomeLine, record: OutcomeRecord, micros: int
     _add_price(prices[record.price], Priced(1, micros, record.at))
 
 
-def _credit(totals: Totals, exposure: CreditedExposure, outcome: str, micros: int) -> None:
+def _credit(totals: Totals, exposure: CreditedExposure, record: OutcomeRecord, micros: int) -> None:
     line = totals.rule_line(exposure.rule, exposure.arm, exposure.variant)
     if line is None:
         return
+    unpriced = record.amount is None
+    _add_share(totals, line, record.outcome, exposure.before, exposure.before_micros, micros, unpriced)
+    if record.kind == "anti_conversion":
+        _add_share(totals, line, ALL_COSTS, exposure.costs_before, exposure.costs_before_micros, micros, unpriced)
+    if exposure.instead:
+        _count(totals, line, line.instead, record.outcome)
+    for other in exposure.also:
+        _count(totals, line, line.instead, other, -1)
+
+
+def _add_share(
+    totals: Totals, line: RuleLine, outcome: str, before: int, before_micros: int, micros: int, unpriced: bool
+) -> None:
     share = line.outcomes.get(outcome)
     if share is None:
         if len(line.outcomes) >= 2 * CREDITS_MAX:  # names that outcomes.yaml has had over the years
@@ -256,11 +284,11 @@ def _credit(totals: Totals, exposure: CreditedExposure, outcome: str, micros: in
             return
         totals.grew(line, outcome)
         share = line.outcomes[outcome] = Credit()
-    before = exposure.before_micros
-    share.visitors += exposure.before == 0
+    share.visitors += before == 0
     share.outcomes += 1
     share.micros += micros
-    share.squares += (before + micros) ** 2 - before**2
+    share.squares += (before_micros + micros) ** 2 - before_micros**2
+    share.unpriced += unpriced
 
 
 _FOLDS: dict[type, Callable[[Totals, Any], None]] = {Decision: _decision, Receipt: _receipt, OutcomeRecord: _outcome}
@@ -286,7 +314,8 @@ def _add_rule(mine: RuleLine, other: Any) -> None:
     mine.nudge_micros += other.nudge_micros
     mine.first_at = _first(mine.first_at, other.first_at)
     mine.last_at = max(mine.last_at, other.last_at)
-    for counts, more in ((mine.decisions, other.decisions), (mine.receipts, other.receipts)):
+    mine.target = mine.target or other.target
+    for counts, more in zip(_counts(mine), _counts(other), strict=True):
         for name, count in more.items():
             counts[name] = counts.get(name, 0) + count
     for name, share in other.outcomes.items():
@@ -295,6 +324,11 @@ def _add_rule(mine: RuleLine, other: Any) -> None:
         own.outcomes += share.outcomes
         own.micros += share.micros
         own.squares += share.squares
+        own.unpriced += share.unpriced
+
+
+def _counts(line: RuleLine) -> tuple[dict[str, int], ...]:
+    return line.decisions, line.receipts, line.instead, line.versions
 
 
 def _add_outcome(mine: OutcomeLine, other: Any) -> None:

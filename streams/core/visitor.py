@@ -65,6 +65,7 @@ class Exposure(msgspec.Struct, array_like=True, gc=False):
     arm: Arm
     at: int
     variant: str | None = None  # in the treated arm
+    target: str = ""  # the rule's own outcome when this visitor was exposed
     credits: dict[str, list[int]] = {}  # outcome -> [how many, their money in micro-units]
 
 

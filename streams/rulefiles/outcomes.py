@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from streams.core.definition import Mark, OutcomeDefinition
+from streams.core.outcome import ALL_COSTS
 from streams.core.prices import Amount, Price
 from streams.core.visitor import CREDITS_MAX
 from streams.rulefiles.conditions import CONDITION
@@ -133,6 +134,8 @@ class Outcomes(Kind):
         for name, value in node.items:
             word = OUTCOME_NAME.read(name, reader)
             parts = self._form.read(value, reader)
+            if name.text == ALL_COSTS:
+                word = reader.fault(name, f"`{ALL_COSTS}` is what reports call all anti-conversions together")
             outcomes.append(BROKEN if word is BROKEN or parts is BROKEN else parts.named(word, name.mark))
         return BROKEN if BROKEN in outcomes else tuple(outcomes)
 

@@ -12,6 +12,7 @@ from streams.core.effects import CreditedExposure, Decision, OutcomeRecord, Rece
 from streams.core.totals import (
     EARLIER,
     PRICES_MAX,
+    VERSIONS_MAX,
     Credit,
     OutcomeLine,
     Priced,
@@ -52,7 +53,7 @@ def test_decisions_are_counted_by_kind_and_reason_and_exposures_once():
     )
     assert totals.lines == {
         "rule/r/treated/": RuleLine(
-            "r", "treated", "", 4, 2, 6, 7, decisions={"suggested": 3, "suppressed:cooldown": 1}
+            "r", "treated", "", 4, 2, 6, 7, decisions={"suggested": 3, "suppressed:cooldown": 1}, versions={"1": 2}
         ),
     }
 
@@ -84,7 +85,9 @@ def test_an_outcome_counts_with_and_without_an_exposure():
         "chat", "anti_conversion", "EUR", 3, 2, 1, 13_000_000, 3, 9,
         {"p": Priced(2, 13_000_000, 3), "q": Priced(1, 0, 9)},
     )  # fmt: skip
-    assert totals.lines["rule/r/treated/"].outcomes == {"chat": Credit(1, 1, 6_500_000, 6_500_000**2)}
+    assert totals.lines["rule/r/treated/"].outcomes == dict.fromkeys(
+        ("chat", "all_costs"), Credit(1, 1, 6_500_000, 6_500_000**2)
+    )
 
 
 def test_money_is_squared_by_visitor():
@@ -96,6 +99,35 @@ def test_money_is_squared_by_visitor():
     )
     assert totals.lines["rule/r/treated/"].outcomes["chat"] == Credit(2, 3, 9_000_000, (25 + 16) * 10**12)
     assert totals.lines["rule/programme/treated/"].outcomes["chat"].outcomes == 1
+
+
+def test_all_costs_are_squared_by_visitor():
+    seen = CreditedExposure("r", "1", "treated", 5, None, 0, 0, False, (), 1, 2_000_000)
+    totals = folded(happened(2.0, exposures=(exposure(),)), happened(None, exposures=(seen,), name="call"))
+    totals.add(OutcomeRecord("o", "v", "s", "bought", "conversion", 9, "e", "EUR", 50.0, (exposure(),)))
+    shares = totals.lines["rule/r/treated/"].outcomes
+    assert shares["all_costs"] == Credit(1, 2, 2_000_000, 4 * 10**12, 1)
+    assert shares["call"] == Credit(1, 1, 0, 0, 1)
+
+
+def test_what_visitors_had_instead_is_taken_back_when_the_target_happens():
+    left = CreditedExposure("r", "1", "treated", 5, None, 0, 0, True)
+    totals = folded(happened(exposures=(left,), name="left"), happened(exposures=(left,), name="left"))
+    assert totals.lines["rule/r/treated/"].instead == {"left": 2}
+    totals.add(happened(exposures=(CreditedExposure("r", "1", "treated", 5, None, 0, 0, False, ("left",)),)))
+    assert totals.lines["rule/r/treated/"].instead == {"left": 1}
+
+
+def test_the_target_is_the_decisions():
+    assert folded(decision(prevents="chat"), decision()).lines["rule/r/treated/"].target == "chat"
+
+
+def test_versions_of_a_rule_are_bounded():
+    totals = Totals()
+    for number in range(VERSIONS_MAX + 2):
+        totals.add(Decision("d", "v", "s", "r", f"v{number}", 1, "control", "control", "e", exposure=True))
+    line = totals.lines["rule/r/control/"]
+    assert (len(line.versions), line.exposed) == (VERSIONS_MAX, VERSIONS_MAX + 2)
 
 
 def test_other_effects_are_passed_over():
@@ -192,7 +224,7 @@ def test_lines_are_bounded(monkeypatch):
 
 def test_outcomes_of_a_line_are_bounded():
     totals = Totals()
-    for number in range(2 * CREDITS_MAX + 1):
+    for number in range(2 * CREDITS_MAX):
         totals.add(happened(exposures=(exposure(),), name=f"o{number}"))
     assert len(totals.lines["rule/r/treated/"].outcomes) == 2 * CREDITS_MAX
     assert totals.refused == 1

@@ -43,7 +43,7 @@ def full() -> Visitor:
         visitor="v", offset=7, due=9, clock=8, visits=2, recent=[2**64 - 1, 0], sessions=[session, Session("s2", 1, 1)],
         exposures=[Exposure("r", "1", "control", 5)], live=[LiveSuggestion("i", "r", 99)],
         history={"r": History([1, 2], 3)},
-        programme=Exposure("programme", "", "treated", 4, None, {"o": [1, -5]}), reported={2**64 - 1: 5},
+        programme=Exposure("programme", "", "treated", 4, None, "", {"o": [1, -5]}), reported={2**64 - 1: 5},
     )  # fmt: skip
 
 
@@ -99,9 +99,9 @@ def test_rows_of_every_older_version_are_still_read():
             "020000000000000007000000000000000b"
             "9ca0070b08019101"
             "90"  # no sessions
-            "9196a172a131a77472656174656405a16281a16f920102"  # an exposure with its credits
+            "9197a172a131a77472656174656405a162a16f81a16f920102"  # an exposure with its credits
             "9196a169a17209a174a1620080"  # a live suggestion; no histories
-            "96a970726f6772616d6d65a0a77472656174656405c080810304"  # the programme's exposure; what was reported
+            "97a970726f6772616d6d65a0a77472656174656405c0a080810304"  # the programme's exposure; what was reported
         ),
     }
     for version in range(1, ROW_VERSION + 1):
