@@ -17,6 +17,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
+from streams.cli_impact import impact
 from streams.cli_plan import plan_app
 from streams.cli_rules import rules_app
 from streams.cli_shared import (
@@ -40,6 +41,7 @@ app = cyclopts.App(
     version=lambda: version("avert"),
 )
 app.command(rules_app)
+app.command(impact)
 app.command(plan_app)
 
 # --- processes -------------------------------------------------------------------------------------------------
