@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from bench._processes import ROOT, Program
+from bench._processes import ROOT, Program, worker
 from bench._workload import JOBS, SESSION_TIMEOUT_MS, Job
-from streams.settings import Settings, settings_environment
+from streams.settings import Settings
 
 CACHE = ROOT / ".cache" / "bench"
 PEERS = ROOT / "bench" / "peers"
@@ -43,6 +43,7 @@ class Entry(NamedTuple):
     app: str  # of this run only: the consumer group
     state_dir: Path
     http_port: int
+    tree: Path = ROOT  # of Avert's source
 
     @property
     def topic(self) -> str:
@@ -86,8 +87,7 @@ def _avert(entry: Entry) -> Program:
         clickstream_retention_ms=-1,
         worker_http_port=entry.http_port,
     )
-    url = f"http://127.0.0.1:{entry.http_port}"
-    return Program("worker", ["-m", "streams.cli", "worker"], settings_environment(settings), url)
+    return worker(settings, entry.tree)
 
 
 def _faust(entry: Entry) -> Program:

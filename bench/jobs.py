@@ -1,10 +1,11 @@
 """Three jobs beside the peers on Apache Kafka: a count within a window, a sequence of three, an absence by timer.
 
 ``python -m bench.jobs [--events 300000,1500000] [--visitors 5000] [--runs 3] [--peers avert,faust,...]
-[--jobs count,sequence,absence] [--keep FILE]``. All peers read the same topic, one worker or thread each, in turn; and
-again, `--runs` times. The clock goes from a peer's first event (Avert: from before it was ready) until the matches of
-the log's last events can be read from its output topic; CPU is that of the process and its children in this time,
-memory the most that they held. Matches are compared one by one with the plain reference's (`_reference.py`).
+[--jobs count,sequence,absence] [--keep FILE] [--tree FOLDER]``. All peers read the same topic, one worker or thread
+each, in turn; and again, `--runs` times. The clock goes from a peer's first event (Avert: from before it was ready)
+until the matches of the log's last events can be read from its output topic; CPU is that of the process and its
+children in this time, memory the most that they held. Matches are compared one by one with the plain reference's
+(`_reference.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import Any
 from bench import _log as log
 from bench._matches import MatchReader
 from bench._peers import BENCH_JOBS, PARTITIONS, PEERS_BY_NAME, Entry, Peer
-from bench._processes import Program, leased_port
+from bench._processes import ROOT, Program, leased_port
 from bench._report import last_line, load_average, machine, say, table
 from bench._shop import Log, shop_log
 from bench._tree import TreeWatch
@@ -118,12 +119,12 @@ async def run_job(name: str, entry: Entry, made: Log) -> Run:
 
 
 @contextlib.contextmanager
-def entry_of(bootstrap: str, redis_url: str, prefix: str, job: str, app: str) -> Any:
+def entry_of(bootstrap: str, redis_url: str, prefix: str, job: str, app: str, tree: Path = ROOT) -> Any:
     """What a run needs of its own: a group, a state folder, a port."""
     state = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
         with leased_port() as port:
-            yield Entry(bootstrap, redis_url, prefix, job, app, state, port)
+            yield Entry(bootstrap, redis_url, prefix, job, app, state, port, tree)
     finally:
         shutil.rmtree(state, ignore_errors=True)
 
@@ -160,6 +161,7 @@ def main() -> int:
     parser.add_argument("--events", default="300000,1500000")
     parser.add_argument("--visitors", type=int, default=5_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--tree", type=Path, default=ROOT, help="another state of Avert's source")
     parser.add_argument("--keep", type=Path, help="append each run to this file, one JSON object a line")
     parser.add_argument("--peers", default=",".join(PEERS_BY_NAME))
     parser.add_argument("--jobs", default=",".join(BENCH_JOBS))
@@ -210,7 +212,7 @@ def _one_log(
         for job in jobs:
             for name in peers:
                 app = f"{prefixes[job]}-{name}-{turn}"
-                with entry_of(bootstrap, redis_url, prefixes[job], job, app) as entry:
+                with entry_of(bootstrap, redis_url, prefixes[job], job, app, options.tree) as entry:
                     run = asyncio.run(run_job(name, entry, made))
                 runs.append(run)
                 if keep is not None:

@@ -15,6 +15,7 @@ import os
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
@@ -25,6 +26,7 @@ from aiokafka import AIOKafkaProducer
 from bench import _log as log
 from bench._matches import MatchReader
 from bench._peers import BENCH_JOBS, PARTITIONS, PEERS_BY_NAME, Entry
+from bench._processes import ROOT
 from bench._reference import expected_moments
 from bench._report import last_line, load_average, machine, say, table
 from bench._shop import last_visitors
@@ -147,6 +149,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--peers", default=",".join(PEERS_BY_NAME))
     parser.add_argument("--jobs", default="count,sequence")
+    parser.add_argument("--tree", type=Path, default=ROOT, help="another state of Avert's source")
     options = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a topic just made has no leader yet, it says
     say(machine())
@@ -159,7 +162,7 @@ def main() -> int:
             for job in options.jobs.split(","):
                 for name in peers:
                     prefix = f"l{os.getpid()}-{name}-{job}-{turn}"
-                    with entry_of(bootstrap, cache.url, prefix, job, prefix) as entry:
+                    with entry_of(bootstrap, cache.url, prefix, job, prefix, options.tree) as entry:
                         runs.append(uvloop.run(run_live(name, entry, options)))
                     one = runs[-1]
                     say(f"  {job} {name}: p50 {one.p50_ms} ms, p99 {one.p99_ms} ms; right: {one.right}")

@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable
+from typing import IO
 
 import uvloop
 from granian.constants import HTTPModes, Interfaces
@@ -42,10 +43,20 @@ def main(settings: Settings) -> int:
     return 0
 
 
-async def run_api(settings: Settings, *, ready: Callable[[int, int], None] | None = None) -> None:
-    """Serve until the process is told to stop. `ready(api_port, metrics_port)` is called when both listen."""
-    keys, development = _keys(settings)
-    api_port = listenable(settings.api_host, settings.api_port)
+async def run_api(
+    settings: Settings,
+    *,
+    ready: Callable[[int, int], None] | None = None,
+    given: tuple[Keys, bool] | None = None,
+    watched: IO[bytes] | None = None,
+) -> None:
+    """Serve until the process is told to stop. `ready(api_port, metrics_port)` is called when both listen.
+
+    As one of several (processes.py): `given` are the keys that all of them share, and whether they were made up; the
+    port is then shared too. The process stops when `watched` ends.
+    """
+    keys, development = given or keys_for(settings)
+    api_port = settings.api_port if given else listenable(settings.api_host, settings.api_port)
     metrics_port = listenable(settings.metrics_host, settings.metrics_port)
     services = build_services(settings, keys, development=development)
     await services.log.start()
@@ -60,20 +71,17 @@ async def run_api(settings: Settings, *, ready: Callable[[int, int], None] | Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, services, servers)
+    if watched is not None:
+        loop.add_reader(watched, stop, services, servers)
     running = [asyncio.create_task(server.serve()) for server in servers]
     try:
-        listening = asyncio.create_task(accept((settings.api_host, api_port), (settings.metrics_host, metrics_port)))
-        await asyncio.wait([listening, *running], return_when=asyncio.FIRST_COMPLETED)
-        if listening.done():
-            log.info("api_listening", host=settings.api_host, port=api_port, metrics_port=metrics_port)
-            if ready is not None:
-                ready(api_port, metrics_port)
-            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        listening.cancel()
+        await _serve(running, settings, api_port, metrics_port, ready)
     finally:
         READY.labels("api").set(0)
         if following is not None:
             following.cancel()
+        if watched is not None:
+            loop.remove_reader(watched)
         stop(services, servers)  # one that ended by itself takes the other along
         await asyncio.gather(*running)
         await services.log.close()
@@ -81,6 +89,21 @@ async def run_api(settings: Settings, *, ready: Callable[[int, int], None] | Non
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
         log.info("api_stopped")
+
+
+async def _serve(
+    running: list[asyncio.Task[None]], settings: Settings, api_port: int, metrics_port: int,
+    ready: Callable[[int, int], None] | None,
+) -> None:
+    """Until one of the servers ends; say when both listen."""
+    listening = asyncio.create_task(accept((settings.api_host, api_port), (settings.metrics_host, metrics_port)))
+    await asyncio.wait([listening, *running], return_when=asyncio.FIRST_COMPLETED)
+    if listening.done():
+        log.info("api_listening", host=settings.api_host, port=api_port, metrics_port=metrics_port)
+        if ready is not None:
+            ready(api_port, metrics_port)
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    listening.cancel()
 
 
 def server(app: ASGIApp, settings: Settings, host: str, port: int) -> Server:
@@ -106,7 +129,7 @@ def stop(services: Services, servers: list[Server]) -> None:
         server.stop()  # type: ignore[no-untyped-call]
 
 
-def _keys(settings: Settings) -> tuple[Keys, bool]:
+def keys_for(settings: Settings) -> tuple[Keys, bool]:
     """The keys, and whether they were made up for developing: then only this machine may reach the API."""
     if settings.keys_file is not None:
         return load_keys(settings.keys_file), False

@@ -46,6 +46,17 @@ def _as_it_is(_records: Any, _tp: Any, record: Any) -> Any:
     return record
 
 
+def check_coordination(coordinator: Any) -> None:
+    """Raise what aiokafka's group coordinator wants its user to know. Raises KafkaError, which ends the process.
+
+    It waits until somebody asks, before each poll, as aiokafka's own `getmany` does and Faust does not: without this, a
+    group coordinator that has given up leaves a consumer that stands still and says nothing.
+    """
+    if coordinator._coordination_task.done() and not coordinator._closing.done():
+        raise KafkaError("aiokafka's group coordination has ended by itself")
+    coordinator.check_errors()
+
+
 def _named(partitions: Iterable[Any] | None) -> str:
     return " ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in list(partitions or ())))
 
@@ -91,6 +102,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
         """
         fetcher, ledger = self._consumer._fetcher, self.app.link.ledger
         subscriptions = fetcher._subscriptions
+        check_coordination(self._consumer._coordinator)
         with subscriptions.fetch_context():
             while ledger.generation == generation and not subscriptions.reassignment_in_progress:
                 if self._consumer._closed or fetcher._closed:

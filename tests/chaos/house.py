@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import statistics
@@ -61,7 +62,7 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 # Every event that is applied makes one outcome which names it: so each id's way can be seen, without the engine's help.
 APPLIED = "applied"
-_APPLIED_OUTCOME = f'  {APPLIED}: {{kind: conversion, when: {{event: "*"}}, value: 0}}\n'
+_APPLIED_OUTCOME = f'  {APPLIED}: {{{{kind: conversion, when: {{{{event: "{{of}}"}}}}, value: 0}}}}\n'
 _LIMITED_RULE = """\
 rule: limited
 prevents: support_chat
@@ -79,9 +80,14 @@ def chaos_rules(folder: Path) -> Path:
     """Twenty rules of many kinds, one with every limit, and the outcome that names each applied event."""
     rules = write_rules(folder, jobs(20))
     (rules / "limited.yaml").write_text(_LIMITED_RULE)
-    outcomes = rules / "outcomes.yaml"
-    outcomes.write_text(outcomes.read_text() + _APPLIED_OUTCOME)
+    add_applied_outcome(rules)
     return rules
+
+
+def add_applied_outcome(rules: Path, of: str = "*") -> None:
+    """Have every applied event (of a type) name itself."""
+    outcomes = rules / "outcomes.yaml"
+    outcomes.write_text(outcomes.read_text() + _APPLIED_OUTCOME.format(of=of))
 
 
 def chaos_settings(bootstrap: str, redis_url: str, unique: str, folder: Path, **more: Any) -> Settings:
@@ -235,7 +241,7 @@ class House:
     # --- the parts ------------------------------------------------------------------------------------------------
 
     def open(self, assignments: dict[int, list[int]] | None = None) -> Self:
-        """Make the clickstream (`assignments`: partition -> the nodes that hold it)."""
+        """Make the clickstream (`assignments`: partition -> the nodes that hold it, of which one is enough)."""
         asyncio.run(self._create_topic(assignments))
         return self
 
@@ -244,7 +250,8 @@ class House:
         await admin.start()
         try:
             count, replicas = (-1, -1) if assignments else (self.settings.partitions, self._replicas)
-            topic = NewTopic(self.topic, count, replicas, assignments, {"retention.ms": "-1"})
+            configuration = {"retention.ms": "-1"} | ({"min.insync.replicas": "1"} if assignments else {})
+            topic = NewTopic(self.topic, count, replicas, assignments, configuration)
             answer = await admin.create_topics([topic])
             assert [code for _, code, *_ in answer.topic_errors] == [0], answer
         finally:
@@ -363,6 +370,11 @@ class House:
         self._measure(recovery, ended)
         assert self.figures.recovery_s < RECOVERY_S_MAX, self.figures
 
+    def measured(self) -> Figures:
+        """The figures but for the law's, since the last fault; something has to have come through."""
+        self._measure(self.through_since(self.last_fault or 0.0), time.monotonic())
+        return self.figures
+
     def _all_committed(self) -> None:
         goal = asyncio.run(ends(self.settings.kafka_bootstrap, self.topic, self.settings.partitions))
         asyncio.run(asyncio.wait_for(
@@ -408,7 +420,7 @@ class House:
 
     def _measure(self, recovery: dict[int, float], ended: float) -> None:
         moments = [at for at, _ in self._acts]
-        spans = list(zip(moments, [*moments[1:], ended], strict=True))
+        spans = list(itertools.pairwise([*moments, ended]))
         pauses = sorted(pause for began, end in spans for pause in self.watch.pauses(began, end))
         figures = self.figures
         if pauses:

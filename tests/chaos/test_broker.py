@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded.child import ChildError
 from streams.embedded.kafka import KafkaCluster, KafkaNode, fetch_libs
 from tests.chaos.conftest import Build
 from tests.chaos.house import House
@@ -22,6 +21,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(500)]
 OUTAGE_S = 70.0
 DISK_MIB = 48
 FILLER = "filler"
+STORAGE_ERROR = "KafkaStorageError"
 
 
 def stops_in_time(house: House, name: str) -> None:
@@ -109,7 +109,7 @@ def test_a_partition_without_a_leader(build: Build, kafka_cluster: KafkaCluster)
     """What is sent for the partition waits at the producers; the others go on all the time."""
     replicated = {"replicas": 3}
     with build(kafka_cluster.address, "3 nodes", house=replicated, replication_factor=3) as house:
-        house.open({0: [3], 1: [1, 2], 2: [2, 1], 3: [1, 2]})
+        house.open({0: [3], 1: [1], 2: [2], 3: [1]})
         house.hand("a")
         house.hand("b")
         house.begin()
@@ -143,7 +143,7 @@ def fill(disk: Path) -> None:
     (disk / FILLER).write_bytes(b"\0" * max(0, left.f_bavail * left.f_frsize - 64 * 1024))
 
 
-@pytest.mark.fault("Kafka's disk full: the broker ends itself; room is made, and it is started again")
+@pytest.mark.fault("Kafka's disk full for 10 s; room is made, and it is started again")
 def test_full_disk(build: Build, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk, ExitStack() as ends:
         node = KafkaNode(libs=fetch_libs(), data=disk / "data")
@@ -155,12 +155,11 @@ def test_full_disk(build: Build, tmp_path: Path) -> None:
         house.all_ready()
         house.act("the disk is full")
         fill(disk)
-        house.until(lambda: node.child.exit_code is not None, "Kafka ends, as it does without a log folder", 90.0)
-        house.rest(5.0)
+        house.until(lambda: any(STORAGE_ERROR in hand.program.log_text() for hand in house.hands), "it shows", 90.0)
+        house.rest(10.0)
+        # If Kafka has not ended itself, it takes a folder that could not be written to for lost until its next start.
         (disk / FILLER).unlink()
-        try:
-            node.start()
-        except ChildError:  # it has left a half-written file: the second start mends the rest
-            node.start()
+        node.kill()
+        node.start()
         house.over()
         house.finish()

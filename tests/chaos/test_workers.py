@@ -181,7 +181,7 @@ def test_a_worker_whose_clock_is_set(one_node: Build, tmp_path: Path) -> None:
         # Nothing was late, no session ended early, no timer of minutes fired: time did not jump for the visitors.
         assert metric(page, 'avert_events_total{result="late"}') == 0
         assert metric(page, 'avert_events_total{result="applied"}') > 0
-        assert metric(page, "avert_timers_fired_total") == 0
+        assert metric(page, "avert_timers_total") == 0
         house.figures.note = "no event late, no timer fired"
         house.count_without_a_reference()
 

@@ -36,7 +36,7 @@ const settle = (dead) => {
   }
   clicks = [];
   changes?.disconnect();
-  changes = 0;
+  changes = null;
 };
 
 const alive = () => settle(false);
@@ -106,7 +106,7 @@ const once = (type, key, props, wait) => {
 
 const abandon = () => {
   if (form) add("form_abandon", form);
-  form = 0;
+  form = null;
 };
 
 /* One refusal of a form is one error, however many fields are at fault: the first is named. */
@@ -131,7 +131,7 @@ const watchForms = () => {
   }, true);
   listen(document, "change submit", ({ type, target }) => {
     if (type === "submit" && !searchForm(target)) {
-      form = 0;
+      form = null;
       add("form_submit", { form: nameOf(target) });
     }
     // Fields that the page itself marks as wrong, once its own check has run.

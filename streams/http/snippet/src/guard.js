@@ -3,7 +3,9 @@
 export const guard = (work) => (...args) => {
   try {
     return work(...args);
-  } catch { /* it is lost, and the page lives */ }
+  } catch (error) {
+    tell("error", error); // the page lives, and whoever wants to know is told
+  }
 };
 
 export const listen = (target, types, work, settings) =>

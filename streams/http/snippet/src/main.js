@@ -69,7 +69,7 @@ const calls = {
     add("page_view");
   },
 
-  /* Listen to "suggestion", "suggestions", "event", "receipt", "sent" or "token". */
+  /* Listen to "suggestion", "suggestions", "event", "receipt", "sent", "token" or "error". */
   on,
 };
 

@@ -90,7 +90,7 @@ export const flush = () => {
     const backoff = RETRY_FIRST_MS * 2 ** Math.min(failures++, DOUBLED_MAX) * (0.5 + Math.random() / 2);
     pausedUntil = Date.now() + Math.max(backoff, retryAfterS * 1000 || 0);
   }).then(() => {
-    sending = 0;
+    sending = null;
     if (names("q.")[0]) flushIn(0); // it came while the last answer was read, or has to wait
   });
 };

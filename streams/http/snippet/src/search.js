@@ -31,7 +31,7 @@ const give = (wait) => {
   if (!seeking || (wait && !(results >= 0))) return;
   const masked = find(`[data-avert-mask] ${FIELD},${FIELD}[data-avert-mask]`);
   add("search", { query: masked ? undefined : clip(seeking, 200), results }, 0);
-  seeking = 0;
+  seeking = null;
   used = place();
 };
 

@@ -30,7 +30,7 @@ const take = ({ suggestions }) => {
 
 const stop = () => {
   source?.close();
-  source = 0;
+  source = null;
   clearTimeout(timer);
 };
 
