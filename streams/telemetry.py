@@ -148,7 +148,7 @@ CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
     DEAD_LETTERS: [reason.value for reason in Refusal],
     WITHDRAWALS: get_args(WithdrawalReason),
     COMMITS: ("ok", "refused", "late"),  # refused by the group; late: not within its time at a hand-over
-    KAFKA_ERRORS: ("connect", "create_topics", "append", "send", "close", "rules"),
+    KAFKA_ERRORS: ("connect", "create_topics", "append", "send", "close", "rules", "totals"),
     REDIS_ERRORS: ("ping", "deliver", "read", "progress", "changes", "limits", "decode"),
     RULES_LOADED: ("draft", "shadow", "live", "off"),
     RULES_RELOADS: ("applied", "broken", "unpublished"),

@@ -15,7 +15,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.core.effects import DeadLetter, Decision, OutcomeRecord, Suggestion, Withdrawal
+from streams.core.effects import DeadLetter, Decision, OutcomeRecord, Receipt, Suggestion, Withdrawal
 from streams.replay import CLOCK_HEADER
 from streams.settings import Settings
 

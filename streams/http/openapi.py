@@ -8,10 +8,11 @@ import msgspec
 
 from streams.http import models
 from streams.http.answers import ErrorAnswer
+from streams.impact.model import Totals
 
 _MODELS = (
     models.EventIn, models.EventsIn, models.EventsOut, models.SuggestionsOut, models.ReceiptIn, models.ReceiptOut,
-    models.TokenIn, models.TokenOut, models.HealthOut, models.ReadyOut, ErrorAnswer,
+    models.TokenIn, models.TokenOut, models.HealthOut, models.ReadyOut, Totals, ErrorAnswer,
 )
 API_VERSION = "1"  # of the calls under /v1/, not of the program
 _REF = "#/components/schemas/{name}"
@@ -93,6 +94,14 @@ def _paths() -> _Json:
             "security": [{"serverKey": []}],
             "requestBody": _body(_ref("TokenIn")),
             "responses": {"200": _answer("TokenOut", "The token."), **_errors("400", "401", "413", "429")},
+        }},
+        "/v1/impact": {"get": {
+            "operationId": "getImpact",
+            "summary": "What was counted: exposed visitors, outcomes and money by rule and arm, exact.",
+            "description": "Absolute totals since the beginning; docs/proof.md says what is counted. Sums of squares "
+            "are whole numbers beyond 64 bits.",
+            "security": [{"serverKey": []}],
+            "responses": {"200": _answer("Totals", "The totals."), **_errors("401", "429", "503")},
         }},
         "/avert.js": {"get": {
             "operationId": "snippet", "summary": "The script for pages: docs/snippet.md.", "security": [],

@@ -10,6 +10,7 @@ import pytest
 
 from streams.settings import Settings
 from streams.worker.topics import topic_names
+from streams.worker.totals import is_line
 from tests.worker.small import event_bytes
 from tests.worker.support import (
     WorkerProcess,
