@@ -11,7 +11,7 @@ SOAK_MINUTES ?= 10
 # Test files run side by side: most of the time of those with servers is waiting.
 JOBS ?= 3
 
-.PHONY: setup demo test browser snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
+.PHONY: setup demo test browser clients snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
 
 setup: $(STAMP)
 
@@ -27,11 +27,16 @@ demo: $(STAMP)  ## the whole thing on this machine; DEMO_SECONDS=20 ends by itse
 	@$(VENV)/bin/avert demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: $(STAMP) servers  ## BROKER=kafka takes Apache Kafka wherever a broker is needed
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka and not browser" --broker $(BROKER) $(TESTS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka and not browser and not clients" --broker $(BROKER) $(TESTS)
 
 browser: $(STAMP) snippet-tools servers  ## the snippet and the demo shop in a real chromium: two minutes or so
 	@tests/support/servers.sh chromium
 	@$(PYTHON) -m pytest -m browser $(TESTS)
+
+clients: $(STAMP) servers  ## the trackers' SDKs, as their owners publish them, against the running program: minutes
+	@tests/support/servers.sh nodejs npm chromium
+	@$(PYTHON) -m tests.clients.install
+	@$(PYTHON) -m pytest -m clients --broker $(BROKER) tests/clients
 
 snippet: snippet-tools  ## streams/http/snippet/avert.min.js from the source beside it
 	@node streams/http/snippet/build.mjs .cache/snippet

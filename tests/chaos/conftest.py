@@ -51,7 +51,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     return outcome
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    path = session.config.getoption("--chaos-report")
-    if path is not None:
-        session.config.stash[REPORT].write(Path(path))
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    outcome = yield
+    path = item.config.getoption("--chaos-report")
+    if path is not None:  # after each test, so that a run which is cut short leaves what it has
+        item.config.stash[REPORT].write(Path(path))
+    return outcome
