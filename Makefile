@@ -7,8 +7,11 @@ PYTHON3 ?= python3
 DEMO_SECONDS ?=
 BROKER ?= embedded
 KAFKA_PORT ?= 9092
+SOAK_MINUTES ?= 10
+# Test files run side by side: most of the time of those with servers is waiting.
+JOBS ?= 3
 
-.PHONY: setup demo test chaos check bench kafka kafka-libs servers lock clean
+.PHONY: setup demo test browser snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
 
 setup: $(STAMP)
 
@@ -24,10 +27,34 @@ demo: $(STAMP)  ## the whole thing on this machine; DEMO_SECONDS=20 ends by itse
 	@$(VENV)/bin/avert demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: $(STAMP) servers  ## BROKER=kafka takes Apache Kafka wherever a broker is needed
-	@$(PYTHON) -m pytest -m "not kafka" --broker $(BROKER) $(TESTS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka and not browser" --broker $(BROKER) $(TESTS)
 
-chaos: $(STAMP) servers  ## crashes, rebalances, frozen workers: on Apache Kafka, minutes
-	@$(PYTHON) -m pytest -m kafka $(TESTS)
+browser: $(STAMP) snippet-tools servers  ## the snippet and the demo shop in a real chromium: two minutes or so
+	@tests/support/servers.sh chromium
+	@$(PYTHON) -m pytest -m browser $(TESTS)
+
+snippet: snippet-tools  ## streams/http/snippet/avert.min.js from the source beside it
+	@node streams/http/snippet/build.mjs .cache/snippet
+
+snippet-tools:
+	@tests/support/servers.sh nodejs npm
+	@mkdir -p .cache/snippet
+	@cmp -s streams/http/snippet/package-lock.json .cache/snippet/package-lock.json || { \
+	  cp streams/http/snippet/package.json streams/http/snippet/package-lock.json .cache/snippet/ && \
+	  npm ci --prefix .cache/snippet --silent --no-audit --no-fund || { rm .cache/snippet/package-lock.json; exit 1; }; }
+
+# All faults write the report that is kept; a few of them (CHAOS=short) one of their own.
+CHAOS ?= all
+CHAOS_MARK_all := kafka
+CHAOS_MARK_short := kafka and not slow
+CHAOS_REPORT_all := tests/chaos/REPORT.md
+CHAOS_REPORT_short := .cache/chaos/REPORT.md
+
+chaos: $(STAMP) servers  ## every fault on Apache Kafka, half an hour; CHAOS=short: some minutes, for every change
+	@$(PYTHON) -m pytest -m "$(CHAOS_MARK_$(CHAOS))" --chaos-report $(CHAOS_REPORT_$(CHAOS)) $(TESTS)
+
+soak: $(STAMP) servers  ## SOAK_MINUTES of a steady load, visitors coming and going; is the memory flat?
+	@$(PYTHON) -m tests.chaos.soak --minutes $(SOAK_MINUTES)
 
 check: $(STAMP)
 	@$(VENV)/bin/ruff check --output-format concise .

@@ -24,17 +24,28 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Program:
-    """One Python program as a child: started, killed, stopped; its log in a folder of its own, which is kept."""
+    """One program as a child: started, killed, stopped; its log in a folder of its own, which is kept."""
 
-    def __init__(self, name: str, argv: Sequence[str], environment: dict[str, str], url: str | None = None) -> None:
-        """`url`: base address of its /readyz and /metrics, if it has them."""
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        environment: dict[str, str],
+        url: str | None = None,
+        executable: str = sys.executable,
+        tree: Path = ROOT,
+    ) -> None:
+        """`url`: base address of its /readyz and /metrics, if it has them. `executable`: another than this Python.
+
+        `tree`: the folder that it starts in, and whose packages it imports.
+        """
         self.url = url
         self.directory = Path(tempfile.mkdtemp(prefix=f"avert-{name}-"))
         self.child = Child(
             name,
-            [sys.executable, *argv],
+            [executable, *argv],
             self.directory / "log.txt",
-            directory=ROOT,
+            directory=tree,
             environment=environment | {"PATH": os.defpath, "HOME": str(Path.home())},
         )
 
@@ -101,10 +112,15 @@ def seconds_of(metrics: str, name: str, label: str) -> dict[str, tuple[float, in
     return found
 
 
-def worker(settings: Settings) -> Program:
-    """The worker with these settings; `worker_http_port` must be given."""
+def worker(settings: Settings, tree: Path = ROOT, arguments: Sequence[str] = ()) -> Program:
+    """The worker with these settings; `worker_http_port` must be given.
+
+    `tree`: another state of the program, which may not know of every setting: it is given what is not the default.
+    """
     url = f"http://{settings.worker_http_host}:{settings.worker_http_port}"
-    return Program("worker", ["-m", "streams.cli", "worker"], settings_environment(settings), url)
+    default = settings_environment(Settings())
+    given = {name: value for name, value in settings_environment(settings).items() if default.get(name) != value}
+    return Program("worker", ["-m", "streams.cli", "worker", *arguments], given, url, tree=tree)
 
 
 def api(settings: Settings) -> Program:

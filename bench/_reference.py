@@ -26,6 +26,15 @@ class Seen(NamedTuple):
 Visit = list[Seen]
 
 
+class _Event(msgspec.Struct):
+    type: str
+    ts: int
+    props: dict[str, Any]
+
+
+_decode = msgspec.json.Decoder(_Event).decode
+
+
 def expected_matches(records: Iterable[Record], wanted: tuple[Job, ...]) -> Counter[str]:
     """Matches by job."""
     histories: dict[str, Visit] = {}
@@ -36,7 +45,21 @@ def expected_matches(records: Iterable[Record], wanted: tuple[Job, ...]) -> Coun
     for history in histories.values():
         for visit in _visits(history):
             for job in wanted:
-                found[job.name] += _MATCHES[job.kind](visit, job)
+                found[job.name] += len(_MATCHES[job.kind](visit, job))
+    return found
+
+
+def expected_moments(records: Iterable[Record], wanted: tuple[Job, ...]) -> dict[str, set[tuple[str, int]]]:
+    """Every match of each job: whose, and when (ms): of an event, or of a deadline. No visitor has two at one time."""
+    raw: dict[str, list[bytes]] = {}
+    for record in records:
+        raw.setdefault(record.visitor, []).append(record.value)
+    found: dict[str, set[tuple[str, int]]] = {job.name: set() for job in wanted}
+    for visitor, values in raw.items():
+        events = map(_decode, values)
+        for visit in _visits([Seen(event.ts, event.type, event.props) for event in events]):
+            for job in wanted:
+                found[job.name].update((visitor, at) for at in _MATCHES[job.kind](visit, job))
     return found
 
 
@@ -53,38 +76,39 @@ def _times(visit: Visit, pattern: Pattern) -> list[int]:
     return [event.at for event in visit if pattern.matches(event.type, event.props)]
 
 
-def _count(visit: Visit, job: Job) -> int:
+def _count(visit: Visit, job: Job) -> list[int]:
     """One for each event that brings the number within the window from below `at_least` to it."""
     times = _times(visit, job.patterns[0])
     before = [sum(earlier > at - job.within_ms for earlier in times[:index]) for index, at in enumerate(times)]
-    return sum(number < job.at_least <= number + 1 for number in before)
+    return [at for at, number in zip(times, before, strict=True) if number < job.at_least <= number + 1]
 
 
-def _guarded(visit: Visit, job: Job) -> int:
+def _guarded(visit: Visit, job: Job) -> list[int]:
     """A count, up to the first event that must never be."""
     cut = next((i for i, event in enumerate(visit) if job.patterns[1].matches(event.type, event.props)), len(visit))
     return _count(visit[:cut], job)
 
 
-def _missing(visit: Visit, job: Job) -> int:
+def _missing(visit: Visit, job: Job) -> list[int]:
     """One for each moment at which a start event is `within_ms` old and nothing ended its clock before."""
     ends = _times(visit, job.patterns[1])
     starts = set(_times(visit, job.patterns[0]))
-    return sum(not any(start <= end < start + job.within_ms for end in ends) for start in starts)
+    lonely = (start for start in starts if not any(start <= end < start + job.within_ms for end in ends))
+    return [start + job.within_ms for start in lonely]
 
 
-def _sequence(visit: Visit, job: Job) -> int:
+def _sequence(visit: Visit, job: Job) -> list[int]:
     """One for each last step that has the others before it; what a match used, and all before that, is used up."""
     first, second, third = job.patterns
     firsts: list[int] = []  # positions in the visit
     seconds: list[int] = []
-    matches = 0
+    matches: list[int] = []
     for position, event in enumerate(visit):
         if third.matches(event.type, event.props) and seconds:
             middle = seconds[-1]
             start = max((p for p in firsts if p < middle), default=None)
             if start is not None and event.at - visit[start].at < job.within_ms:
-                matches += 1
+                matches.append(event.at)
                 firsts = [p for p in firsts if p > start]
                 seconds = []
                 continue
@@ -95,7 +119,7 @@ def _sequence(visit: Visit, job: Job) -> int:
     return matches
 
 
-_MATCHES: dict[str, Callable[[Visit, Job], int]] = {
+_MATCHES: dict[str, Callable[[Visit, Job], list[int]]] = {
     "count": _count,
     "guarded": _guarded,
     "missing": _missing,

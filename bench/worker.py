@@ -1,9 +1,10 @@
 """Avert's worker beside idiomatic Faust: the same rules, the same events, the same broker, in one run.
 
 ``python -m bench.worker [--broker embedded|kafka] [--events N] [--faust-events N] [--rules N] [--partitions 4]
-[--visitors 5000]``. Each run gets topics of its own with the whole backlog in them; the clock goes from the first fetch
-(Avert: ready; Faust: its first event) to the commit of the last event. Avert runs before and after Faust. Both are one
-process; Avert sends decisions, suggestions, outcomes and states and awaits each, and writes suggestions to the cache.
+[--visitors 5000] [--turns 1]``. Each run gets topics of its own with the whole backlog in them; the clock goes from the
+first fetch (Avert: ready; Faust: its first event) to the commit of the last event. Avert runs before and after Faust,
+`--turns` times; figures are medians. Both are one process; Avert sends decisions, suggestions, outcomes and states and
+awaits each, and writes suggestions to the cache.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -137,8 +139,8 @@ async def _backlog(work: Work, topic: str) -> Any:
 def _runs(options: argparse.Namespace, faust_work: Work, avert_work: Work) -> Iterator[Measured]:
     run = f"b{os.getpid()}"
     plan = [("avert", avert_work)]
-    if options.faust_events:
-        plan += [("faust", faust_work), ("avert", avert_work)]
+    for _ in range(options.turns):
+        plan += [*([("faust", faust_work)] if options.faust_events else []), ("avert", avert_work)]
     for number, (what, work) in enumerate(plan):
         measured = asyncio.run((_run_avert if what == "avert" else _run_faust)(work, f"{run}-{what}{number}"))
         took = f"{measured.events:,} events in {measured.seconds:.1f} s"
@@ -155,6 +157,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--faust-events", type=int, help="fewer for Faust (0: without it); default: the same")
     parser.add_argument("--rules", type=int, default=20)
+    parser.add_argument("--turns", type=int, default=1, help="how often Faust and Avert take turns after Avert's first")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--visitors", type=int, default=5_000)
     options = parser.parse_args()
@@ -185,7 +188,7 @@ def main() -> None:
 def _tell(options: argparse.Namespace, measured: list[Measured], right: int, right_for_faust: int) -> None:
     avert = [run for run in measured if run.name == "Avert"]
     faust = [run for run in measured if run.name != "Avert"]
-    rate = sum(run.events for run in avert) / sum(run.seconds for run in avert)
+    rate = median(run.rate for run in avert)
     table(("", "events", "seconds", "events/s", "CPU s / M", "matches", "reference"), [
         [run.name, run.events, run.seconds, run.rate, run.cpu_s_per_m, run.matches,
          right if run in avert else right_for_faust] for run in measured
@@ -198,19 +201,25 @@ def _tell(options: argparse.Namespace, measured: list[Measured], right: int, rig
         "avert_events_per_s": round(rate),
         "avert_matches": avert[0].matches,
         "reference_matches": right,
-        "avert_cpu_s_per_m": round(sum(run.cpu_s_per_m for run in avert) / len(avert), 2),
+        "avert_cpu_s_per_m": round(median(run.cpu_s_per_m for run in avert), 2),
+        "avert_runs": [round(run.rate) for run in avert],
+        "load_average": load_average(),
     }
     if faust:
+        faust_rate = median(run.rate for run in faust)
         result |= {
-            "faust_events_per_s": round(faust[0].rate),
-            "ratio": round(rate / faust[0].rate, 2),
+            "faust_events_per_s": round(faust_rate),
+            "ratio": round(rate / faust_rate, 2),
             "budget_ratio": BUDGET_RATIO,
             "faust_events": faust[0].events,
             "faust_matches": faust[0].matches,
             "faust_reference_matches": right_for_faust,
-            "faust_cpu_s_per_m": round(faust[0].cpu_s_per_m, 2),
+            "faust_cpu_s_per_m": round(median(run.cpu_s_per_m for run in faust), 2),
+            "faust_runs": [round(run.rate) for run in faust],
         }
-        result["matches_equal"] = all(run.matches == right for run in avert) and faust[0].matches == right_for_faust
+        result["matches_equal"] = all(run.matches == right for run in avert) and all(
+            run.matches == right_for_faust for run in faust
+        )
         say(f"{result['ratio']:.1f} x idiomatic Faust (budget: {BUDGET_RATIO} x)")
     last_line(result)
 

@@ -200,6 +200,27 @@ _API = Row("The API", (
         (Query(rate("avert_rate_limited_total", "limit"), "{{limit}}"),), unit="reqps",
     ),
     Panel(
+        "Requests under way", "Above `AVERT_REQUESTS_MAX` or `AVERT_BODIES_BYTES_MAX`: 503 with Retry-After.",
+        (Query(total("avert_http_requests_under_way"), "under way"),
+         Query(rate("avert_http_overloaded_total", "bound"), "refused a second: {{bound}}")),
+    ),
+    Panel(
+        "Open streams", "Pages that are told of suggestions as they come. Each is a connection.",
+        (Query(total("avert_streams"), "streams"),),
+    ),
+    Panel(
+        "Streams: lists sent, ends, refusals", "`slow`: a client that read nothing. `visitor`, `process`: the limit "
+        "that refused one more.",
+        (Query(rate("avert_stream_updates_total"), "lists sent"),
+         Query(rate("avert_streams_ended_total", "reason"), "ended: {{reason}}"),
+         Query(rate("avert_streams_refused_total", "limit"), "refused: {{limit}}")), unit="ops",
+    ),
+    Panel(
+        "Keys file", "Changes of the keys file in the time shown, by what became of them. After a broken one the "
+        "keys from before stay in force.",
+        (Query(over_range("avert_keys_reloads_total", "result"), "{{result}}"),), kind="stat",
+    ),
+    Panel(
         "Suggestions handed out, receipts back", "Suggestions that sites read, and what they told about them.",
         (Query(rate("avert_suggestions_read_total"), "read"),
          Query(rate("avert_receipts_total", "kind"), "{{kind}}")), unit="reqps",

@@ -17,6 +17,8 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
+from streams.cli_impact import impact
+from streams.cli_plan import plan_app
 from streams.cli_rules import rules_app
 from streams.cli_shared import (
     AsJson,
@@ -39,6 +41,8 @@ app = cyclopts.App(
     version=lambda: version("avert"),
 )
 app.command(rules_app)
+app.command(impact)
+app.command(plan_app)
 
 # --- processes -------------------------------------------------------------------------------------------------
 
@@ -64,8 +68,17 @@ def worker(*, rules: RulesDir = None) -> int:
 
 
 @app.command
-def api() -> int:
+def api(
+    *,
+    processes: Annotated[
+        int, Parameter(help="So many behind one port; metrics ports count up from AVERT_METRICS_PORT.")
+    ] = 1,
+) -> int:
     """The collector and suggestion API against any Kafka and Redis."""
+    if processes != 1:
+        from streams.http.processes import supervise  # noqa: PLC0415
+
+        return supervise(load_settings(), processes)
     from streams.http.main import main as run  # noqa: PLC0415
 
     return int(run(load_settings()))

@@ -4,7 +4,9 @@ Layout (Redis 7 or later, Valkey; `avert` is the prefix):
 
 - hash ``avert:s:{visitor}``: field = suggestion id, value = its JSON; the key goes with the latest expiry;
 - hash ``avert:progress``: field = partition of the clickstream, value = last offset done, for whoever comes late;
-- channel ``avert:progress``: the same as JSON ``{"partition": offset}``, after the writes that it speaks of.
+- channel ``avert:progress``: the same as JSON ``{"partition": offset}``, after the writes that it speaks of;
+- channel ``avert:changes``: the visitors whose hash was just written, as a JSON list, after the writes. One message a
+  batch, to whoever has pages open that want to be told; what they are told they read from the hash.
 
 One script writes the keys of many visitors, so this is for one Redis (with replicas), not for a sharded cluster.
 Nothing here is the truth: the truth is in Kafka. A write that fails is metered and left out.
@@ -41,13 +43,18 @@ def progress_key(prefix: str) -> str:
     return f"{prefix}:progress"
 
 
+def changes_channel(prefix: str) -> str:
+    """The name of the channel that says whose suggestions changed."""
+    return f"{prefix}:changes"
+
+
 # One call a batch: of a pipeline's commands each would cost its own answer, ten times what the writing costs.
-# KEYS: a hash a visitor, then the progress hash. ARGV: now, the most fields of a hash; for each visitor the number of
-# changes, the latest expiry (0: none), and id, JSON of each change ('' withdraws); last the progress message and
-# its fields, if there are any.
+# KEYS: a hash a visitor, then the channel of changes and the progress hash. ARGV: now, the most fields of a hash, the
+# visitors as the channel is told; for each visitor the number of changes, the latest expiry (0: none), and id, JSON of
+# each change ('' withdraws); last the progress message and its fields, if there are any.
 _SCRIPT = """
-local now, most, at = tonumber(ARGV[1]), tonumber(ARGV[2]), 3
-for k = 1, #KEYS - 1 do
+local now, most, at = tonumber(ARGV[1]), tonumber(ARGV[2]), 4
+for k = 1, #KEYS - 2 do
   local key, changes, expires = KEYS[k], tonumber(ARGV[at]), ARGV[at + 1]
   at = at + 2
   for _ = 1, changes do
@@ -72,6 +79,9 @@ for k = 1, #KEYS - 1 do
     end
   end
 end
+if #KEYS > 2 then
+  redis.call('PUBLISH', KEYS[#KEYS - 1], ARGV[3])
+end
 if at <= #ARGV then
   for field = at + 1, #ARGV, 2 do
     redis.call('HSET', KEYS[#KEYS], ARGV[field], ARGV[field + 1])
@@ -93,6 +103,7 @@ class Delivery:
         self._timeout_s = timeout_ms / 1000
         self._prefix = prefix
         self._progress = progress_key(prefix)
+        self._changes = changes_channel(prefix)
         self._script = self._redis.register_script(_SCRIPT)
         self._failing = False
 
@@ -128,7 +139,7 @@ class Delivery:
         return True
 
     async def _write(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> None:
-        """One script, in this order: 1. suggestions, withdrawals, expiry; 2. progress, which tells of 1."""
+        """One script, in this order: 1. suggestions, withdrawals, expiry; 2. whose; 3. progress, which tells of 1."""
         latest: dict[str, int] = {}
         written: dict[str, list[str | bytes]] = {}
         for change in changes:
@@ -138,7 +149,8 @@ class Delivery:
                 latest[key] = max(latest.get(key, 0), change.expires)
             else:
                 written.setdefault(key, []).extend((change.suggestion, b""))
-        arguments: list[str | bytes | int] = [int(time.time() * 1000), _FIELDS_MAX]
+        visitors = _encoder.encode(list({change.visitor: None for change in changes}))
+        arguments: list[str | bytes | int] = [int(time.time() * 1000), _FIELDS_MAX, visitors]
         for key, pairs in written.items():
             arguments += [len(pairs) // 2, latest.get(key, 0), *pairs]
         if progress:
@@ -146,7 +158,7 @@ class Delivery:
             arguments.append(_encoder.encode(as_text))
             for partition, offset in as_text.items():
                 arguments += [partition, offset]
-        await self._script(keys=[*written, self._progress], args=arguments)
+        await self._script(keys=[*written, self._changes, self._progress], args=arguments)
 
     def _failed(self, operation: str, error: BaseException) -> None:
         REDIS_ERRORS.labels(operation).inc()

@@ -77,3 +77,21 @@ class TooManyRequestsError(AvertError):
     def __init__(self, message: str, retry_after_s: int = 1) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class SlowRequestError(AvertError):
+    """The body did not arrive in time."""
+
+    reason = "request_timeout"
+    status = 408
+
+
+class OverloadedError(AvertError):
+    """More is under way than this process takes on at a time; `retry_after_s` says when to come back."""
+
+    reason = "overloaded"
+    status = 503
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

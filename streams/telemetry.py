@@ -105,6 +105,15 @@ RECEIPTS = _counter("avert_receipts_total", "Receipts from sites.", "kind")
 SUGGESTIONS_READ = _counter("avert_suggestions_read_total", "Suggestions handed to sites.")
 RATE_LIMITED = _counter("avert_rate_limited_total", "Requests refused by a limit.", "limit")
 
+REQUESTS_UNDER_WAY = _gauge("avert_http_requests_under_way", "Requests that have arrived and are not yet answered.")
+OVERLOADED = _counter("avert_http_overloaded_total", "Requests answered 503 by a bound on what is under way.", "bound")
+STREAMS = _gauge("avert_streams", "Streams of suggestions that are open.")
+STREAM_UPDATES = _counter("avert_stream_updates_total", "Lists of suggestions sent on streams.")
+STREAMS_ENDED = _counter("avert_streams_ended_total", "Streams that ended, by why.", "reason")
+STREAMS_REFUSED = _counter("avert_streams_refused_total", "Streams that were one too many, by the limit.", "limit")
+KEYS_RELOADS = _counter("avert_keys_reloads_total", "Changes of the keys file, by what became of them.", "result")
+KEYS_BROKEN = _gauge("avert_keys_broken", "1 while the keys file cannot be used; the keys from before are in force.")
+
 # Labels of closed sets start at 0: a rate over a series that appears with its first increment misses just that one,
 # and a panel cannot tell "no errors" from "no data". (Labels that rules bring along start with their first firing.)
 CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
@@ -113,13 +122,17 @@ CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
     WITHDRAWALS: get_args(WithdrawalReason),
     COMMITS: ("ok", "refused", "late"),  # refused by the group; late: not within its time at a hand-over
     KAFKA_ERRORS: ("connect", "create_topics", "append", "send", "close", "rules"),
-    REDIS_ERRORS: ("ping", "deliver", "read", "progress", "decode"),
+    REDIS_ERRORS: ("ping", "deliver", "read", "progress", "changes", "limits", "decode"),
     RULES_LOADED: ("draft", "shadow", "live", "off"),
     RULES_RELOADS: ("applied", "broken", "unpublished"),
     RULES_BROKEN: ("directory", "topic"),
     ACCEPTED_EVENTS: ("accepted", "rejected"),
     RECEIPTS: ("shown", "clicked", "dismissed"),
     RATE_LIMITED: ("key", "address", "visitor"),
+    KEYS_RELOADS: ("applied", "broken"),
+    OVERLOADED: ("requests", "bytes"),
+    STREAMS_ENDED: ("client", "expired", "slow", "stopped"),
+    STREAMS_REFUSED: ("visitor", "process"),
 }
 for _metric, _values in CLOSED_LABELS.items():
     for _value in _values:

@@ -28,6 +28,7 @@ from streams.embedded.demo_view import View
 from streams.embedded.local import Local
 from streams.embedded.recorded_shop import OPTIONS, RECORDING
 from streams.embedded.replaying import replay_recording
+from streams.embedded.shopfront import running_shop
 from streams.embedded.simulation import Observed, Simulation
 from streams.embedded.stack import MEMORY_ONLY
 from streams.embedded.tally import Tally, Watcher
@@ -70,7 +71,8 @@ def run_demo(settings: Settings, options: DemoOptions) -> int:
         asyncio.run(_replay(options.recording, local_settings))
 
     local = Local(settings, before_worker=recorded, say=say)
-    with local:
+    with local, running_shop(local) as shop:
+        say(f"the shop, for you to click in: {shop.url}")
         result = uvloop.run(_demo(local, program, options))
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is ending
     say(msgspec.json.encode(result).decode())

@@ -49,11 +49,11 @@ class LocalKeys:
     admin: str = field(default_factory=lambda: "ak_" + secrets.token_urlsafe(32))
     secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
-    def save(self, path: Path) -> None:
-        """Write the keys file that the API reads."""
+    def save(self, path: Path, origins: tuple[str, ...] = ()) -> None:
+        """Write the keys file that the API reads. Pages of `origins` may use the write key."""
         path.touch(mode=0o600)
         path.write_bytes(msgspec.json.encode({
-            "write_keys": [{"key": self.write, "origins": [], "revoked": False}],
+            "write_keys": [{"key": self.write, "origins": origins, "revoked": False}],
             "server_keys": [self.server],
             "admin_keys": [self.admin],
             "token_secrets": [{"id": "local", "secret": self.secret}],
@@ -87,11 +87,11 @@ class Local:
         self._before_worker = before_worker
         self.keys = LocalKeys()
         self.stack = Stack()
-        self._leases = [PortLease(api_port), PortLease(), PortLease()]
-        api, api_metrics, worker = (lease.port for lease in self._leases)
+        self._leases = [PortLease(api_port), PortLease(), PortLease(), PortLease()]
+        api, api_metrics, worker, self.shop_port = (lease.port for lease in self._leases)
         self.directory = Path(tempfile.mkdtemp(prefix="avert-local-"))
         keys_file = self.directory / "keys.json"
-        self.keys.save(keys_file)
+        self.keys.save(keys_file, (f"http://127.0.0.1:{self.shop_port}",))
         self.settings = msgspec.structs.replace(
             settings, kafka_bootstrap=self.stack.bootstrap, redis_url=self.stack.redis_url,
             rules_dir=settings.rules_dir.resolve(), keys_file=keys_file, fetch_wait_ms=FETCH_WAIT_MS,

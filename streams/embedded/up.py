@@ -7,6 +7,7 @@ import sys
 import time
 
 from streams.embedded.local import Local
+from streams.embedded.shopfront import running_shop
 from streams.embedded.stack import MEMORY_ONLY
 from streams.settings import Settings
 
@@ -22,10 +23,11 @@ def run_up(settings: Settings, port: int) -> int:
     try:
         local.start()
         started = True
-        say(description(local))
-        while True:
-            time.sleep(LOOK_S)
-            local.supervise()
+        with running_shop(local) as shop:
+            say(description(local, shop.url))
+            while True:
+                time.sleep(LOOK_S)
+                local.supervise()
     except KeyboardInterrupt:
         say("stopping ...")
         return 0
@@ -36,9 +38,10 @@ def run_up(settings: Settings, port: int) -> int:
             local.stop()
 
 
-def description(local: Local) -> str:
+def description(local: Local, shop_url: str) -> str:
     """Addresses, keys, and the line that makes a visitor of whoever pastes it."""
     rows = {
+        "demo shop": shop_url,
         "API": local.api_url,
         "Kafka": local.settings.kafka_bootstrap,
         "Redis": local.settings.redis_url,

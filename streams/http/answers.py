@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from streams.errors import AvertError, BrokerUnavailableError, TooManyRequestsError
+from streams.errors import AvertError, BrokerUnavailableError, OverloadedError, TooManyRequestsError
 from streams.telemetry import log
 
 _encoder = msgspec.json.Encoder()
@@ -69,11 +69,11 @@ def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None)
     return Answer(_encoder.encode(value), status, headers or {})
 
 
-async def on_avert_error(_request: Request, error: Exception) -> Response:
+async def on_avert_error(_request: Request | None, error: Exception) -> Response:
     """An expected failure: its own class knows reason and status."""
     assert isinstance(error, AvertError)  # noqa: S101  # registered for this class only
     headers: dict[str, str] = {}
-    if isinstance(error, TooManyRequestsError):
+    if isinstance(error, TooManyRequestsError | OverloadedError):
         headers["retry-after"] = str(error.retry_after_s)
     elif isinstance(error, BrokerUnavailableError):
         headers["retry-after"] = str(_BROKER_RETRY_S)

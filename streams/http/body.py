@@ -7,8 +7,9 @@ import zlib
 from starlette.requests import Request
 
 from streams.errors import PayloadTooLargeError, RequestError
+from streams.http.gate import HELD, Held
 
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WINDOW_BITS = 31  # zlib's number for "gzip header and trailer, largest window"
 _MEMBERS_MAX = 8  # clients write one; a body of thousands of empty ones would cost far more than its size
 _ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip"})
@@ -32,7 +33,13 @@ async def read_body(request: Request, bytes_max: int) -> bytes:
         pieces.append(piece)
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     # A proxy may have decompressed and left the header, a beacon cannot set it: the bytes themselves decide.
-    return gunzip(body, bytes_max) if body.startswith(_GZIP_MAGIC) else body
+    if not body.startswith(GZIP_MAGIC):
+        return body
+    unpacked = gunzip(body, bytes_max)
+    held: Held | None = request.scope.get(HELD)
+    if held is not None:
+        held.add(len(unpacked))
+    return unpacked
 
 
 def gunzip(packed: bytes, bytes_max: int) -> bytes:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
 from streams.core.event import VISITOR_CHARS_MAX
-from streams.errors import RequestError
+from streams.errors import RequestError, UnauthorizedError
 from streams.http.access import Access, credentials, unauthorized
 from streams.http.broker import EventLog
+from streams.http.places import Streams
 from streams.http.rates import Rates, client_address, network_of
 from streams.http.reading import SuggestionReader
+from streams.http.shared import PlacesInRedis
+from streams.keys import ServerScope
 from streams.settings import Settings
+
+# More than a page or a pixel sends; a query of a thousand fields costs more than it is worth.
+_QUERY_FIELDS_MAX = 200
+# Headers of which a second one would leave open which of them counts, here or at a proxy in front.
+_ONCE = frozenset({
+    b"authorization", b"content-encoding", b"content-type", b"origin", b"sec-gpc", b"x-visitor-token", b"x-write-key",
+})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +38,31 @@ class Services:
     rates: Rates
     log: EventLog
     reader: SuggestionReader
+    streams: Streams
+    places: PlacesInRedis | None  # of streams, where several processes serve
 
 
 class Caller:
     """One request's caller: where from, with which key, with which token; and when."""
 
     __slots__ = (
-        "_presented", "_services", "accept_language", "address", "key", "now_ms", "origin", "query",
+        "_presented", "_services", "accept_language", "address", "key", "last_event_id", "now_ms", "origin", "query",
         "refuses_tracking", "token",
     )
 
     def __init__(self, request: Request, services: Services) -> None:
         # Read once into plain dictionaries: the framework's own walk all headers at each question.
-        headers = {name: value.decode("latin-1") for name, value in request.scope["headers"]}
-        query = dict(parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        given = request.scope["headers"]
+        headers = {name: value.decode("latin-1") for name, value in given}
+        if len(headers) != len(given):
+            headers |= _repeated(given)
+        query = _query(request.scope["query_string"])
         presented = credentials(headers.get(b"authorization"))
         self._services = services
         self._presented = presented
         self.query: dict[str, str] = query
         self.accept_language: str | None = headers.get(b"accept-language")
+        self.last_event_id: str | None = headers.get(b"last-event-id")
         self.now_ms = int(time.time() * 1000)
         peer = request.client.host if request.client else ""
         forwarded = headers.get(b"x-forwarded-for", "")
@@ -55,39 +73,52 @@ class Caller:
         self.token: str | None = headers.get(b"x-visitor-token") or query.get("token") or presented
         self.refuses_tracking: bool = headers.get(b"sec-gpc", "").strip() == "1"
 
-    def admit(self) -> None:
+    async def admit(self) -> None:
         """Count the request against its address. Raises TooManyRequestsError."""
-        self._services.rates.take("address", self.address, time.monotonic())
+        await self._services.rates.admit(("address", self.address))
 
-    def admit_writer(self) -> bool:
-        """Let a sender of events in and count it. True when it holds a server key. Raises UnauthorizedError."""
-        self.admit()
-        trusted = self._services.access.check_writer(self.key, self.origin)
-        self._services.rates.take("key", self.key or "", time.monotonic())
+    async def admit_reader(self, visitor: str) -> None:
+        """Let in who may see what belongs to `visitor`, and count it. Raises UnauthorizedError, TooManyRequestsError.
+
+        Whoever guesses is counted against the address alone: nobody can use up another visitor's share.
+        """
+        if not self.may_read(visitor):
+            await self.admit()
+            raise unauthorized()
+        await self._services.rates.admit(("address", self.address), ("visitor", visitor))
+
+    async def admit_writer(self) -> bool:
+        """Let a sender of events in and count it. True when it holds a server key.
+
+        Raises UnauthorizedError, TooManyRequestsError.
+        """
+        try:
+            trusted = self._services.access.check_writer(self.key, self.origin)
+        except UnauthorizedError:
+            await self.admit()
+            raise
+        await self._services.rates.admit(("address", self.address), ("key", self.key or ""))
         return trusted
 
-    def admit_visitor(self, visitor: str) -> None:
-        """Count the request against a visitor. Raises TooManyRequestsError."""
-        self._services.rates.take("visitor", visitor, time.monotonic())
+    async def admit_visitors(self, visitors: Iterable[str]) -> None:
+        """Count the request against each of these visitors. Raises TooManyRequestsError."""
+        await self._services.rates.admit(*(("visitor", visitor) for visitor in visitors))
 
-    def may_read(self, visitor: str) -> bool:
-        """Whether the caller may see what belongs to `visitor`."""
+    def may_read(self, visitor: str, now_s: int | None = None) -> bool:
+        """Whether the caller may see what belongs to `visitor`: when it came, or at `now_s`."""
+        access, at_s = self._services.access, self.now_ms // 1000 if now_s is None else now_s
+        return access.may_read(visitor, self.token, at_s) or self.holds_server_key("read")
+
+    def holds_server_key(self, scope: ServerScope) -> bool:
+        """Whether a server key that may do `scope` came along, also beside a write key of its own."""
         access = self._services.access
-        return access.may_read(visitor, self.token, self.now_ms // 1000) or self.holds_server_key()
+        return access.is_server_key(self.key, scope) or (
+            self._presented != self.key and access.is_server_key(self._presented, scope)
+        )
 
-    def holds_server_key(self) -> bool:
-        """Whether a server key came along, also beside a write key of its own."""
-        access = self._services.access
-        return access.is_server_key(self.key) or (self._presented != self.key and access.is_server_key(self._presented))
-
-    def require_reader(self, visitor: str) -> None:
-        """Raises UnauthorizedError unless the caller may see what belongs to `visitor`."""
-        if not self.may_read(visitor):
-            raise unauthorized()
-
-    def require_server(self) -> None:
-        """Raises UnauthorizedError unless the caller holds a server key."""
-        if not self.holds_server_key():
+    def require_server(self, scope: ServerScope) -> None:
+        """Raises UnauthorizedError unless the caller holds a server key that may do `scope`."""
+        if not self.holds_server_key(scope):
             raise unauthorized()
 
     def visitor_asked(self) -> str:
@@ -96,3 +127,24 @@ class Caller:
         if not 1 <= len(visitor) <= VISITOR_CHARS_MAX:
             raise RequestError(f"`visitor` is needed: 1 to {VISITOR_CHARS_MAX} characters")
         return visitor
+
+
+def _query(text: bytes) -> dict[str, str]:
+    """The query's fields; of a repeated one the last. Raises RequestError for too many."""
+    if not text:
+        return {}
+    try:
+        return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True, max_num_fields=_QUERY_FIELDS_MAX))
+    except ValueError as error:
+        raise RequestError(f"the query has more than {_QUERY_FIELDS_MAX} fields") from error
+
+
+def _repeated(given: Iterable[tuple[bytes, bytes]]) -> dict[bytes, str]:
+    """Headers that came more than once, as one (RFC 9110, 5.3). Raises RequestError for those that stand alone."""
+    values: dict[bytes, list[str]] = defaultdict(list)
+    for name, value in given:
+        values[name].append(value.decode("latin-1"))
+    for name in _ONCE & values.keys():
+        if len(values[name]) > 1:
+            raise RequestError(f"the header {name.decode()} was sent {len(values[name])} times; once is clear")
+    return {name: ", ".join(texts) for name, texts in values.items() if len(texts) > 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -10,16 +11,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streams.telemetry import HTTP_REQUESTS, HTTP_SECONDS
 
 _PREFLIGHT_AGE_S = 600  # a browser asks again after this; an origin that is taken off the list is out by then
+ROUTE = "avert.route"  # where a route whose path has parameters leaves the name it is metered by, in the scope
 _OTHER = "other"  # label of every path that is not ours: paths are data, labels are a closed set
 
 _PREFLIGHT_HEADERS = [
     (b"access-control-allow-methods", b"GET, POST, OPTIONS"),
-    (
-        b"access-control-allow-headers",
-        b"Authorization, Content-Type, Content-Encoding, X-Write-Key, X-Visitor-Token",
-    ),
     (b"access-control-max-age", str(_PREFLIGHT_AGE_S).encode()),
 ]
+# Trackers send headers of their own (AnonymousId, SentAt, SP-Anonymous): an allowed page may send what it asks for.
+_ASKED_HEADERS = b"access-control-request-headers"
+_OUR_HEADERS = b"Authorization, Content-Type, Content-Encoding, X-Write-Key, X-Visitor-Token"
+_HEADER_NAMES = re.compile(rb"[A-Za-z0-9_-]{1,64}(\s*,\s*[A-Za-z0-9_-]{1,64}){0,31}")
 
 
 class Edge:
@@ -38,7 +40,6 @@ class Edge:
             await self._app(scope, receive, send)
             return
         began_s = time.perf_counter()
-        path = scope["path"] if scope["path"] in self._paths else _OTHER
         status = 500
         cors = self._cors_headers(scope)
 
@@ -46,16 +47,18 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *cors]
+                # A copy: an endpoint may send the same message to everybody.
+                message = {**message, "headers": [*message["headers"], *cors]}
             await send(message)
 
         try:
             if scope["method"] == "OPTIONS":
-                await _preflight(send_noting, allowed=len(cors) > 1)
+                await _preflight(scope, send_noting, allowed=len(cors) > 1)
             else:
                 await self._app(scope, receive, send_noting)
         finally:
-            self._note(path, status, time.perf_counter() - began_s)
+            path = scope["path"]
+            self._note(path if path in self._paths else scope.get(ROUTE, _OTHER), status, time.perf_counter() - began_s)
 
     def _cors_headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         for name, value in scope["headers"]:
@@ -64,6 +67,9 @@ class Edge:
                     return [
                         (b"vary", b"Origin"),
                         (b"access-control-allow-origin", value),
+                        # Snowplow's trackers and beacons send cookies along, whatever they hold. None is read here:
+                        # what a page may do hangs on its key and its origin alone.
+                        (b"access-control-allow-credentials", b"true"),
                         (b"access-control-expose-headers", b"Retry-After"),
                     ]
                 break
@@ -74,11 +80,18 @@ class Edge:
         if counter is None:
             counter = self._requests[path, status] = HTTP_REQUESTS.labels(path, str(status))
         counter.inc()
-        self._seconds[path].observe(seconds)
+        histogram = self._seconds.get(path)
+        if histogram is None:
+            histogram = self._seconds[path] = HTTP_SECONDS.labels(path)
+        histogram.observe(seconds)
 
 
-async def _preflight(send: Send, *, allowed: bool) -> None:
+async def _preflight(scope: Scope, send: Send, *, allowed: bool) -> None:
     """204 for everybody; what a page may do stands in the headers, and an origin that is not listed gets none."""
-    headers = _PREFLIGHT_HEADERS if allowed else []
+    headers = []
+    if allowed:
+        asked = next((value for name, value in scope["headers"] if name == _ASKED_HEADERS), b"")
+        names = asked if _HEADER_NAMES.fullmatch(asked) else _OUR_HEADERS
+        headers = [*_PREFLIGHT_HEADERS, (b"access-control-allow-headers", names)]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})

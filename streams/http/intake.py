@@ -28,13 +28,15 @@ from streams.core.event import (
 from streams.errors import PayloadTooLargeError, RequestError
 from streams.http.salvage import salvage_list
 
-_KNOWN = frozenset({*Event.__struct_fields__, "sentAt", "sent_at"})
+_KNOWN = frozenset({*Event.__struct_fields__, "sentAt", "sent_at", "renewal"})
 
 
 class _Envelope(msgspec.Struct):
     events: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
     sentAt: Any = None  # noqa: N815  # the name on the wire
     sent_at: Any = None
+    visitor: Any = None
+    renewal: Any = None
 
 
 class Arrival(NamedTuple):
@@ -61,10 +63,12 @@ _encoder = msgspec.json.Encoder()
 
 
 class Split(NamedTuple):
-    """A body taken apart: the events' bytes, and the client's clock when it sent them."""
+    """A body taken apart: the events' bytes, the client's clock when it sent them, and whom it wants a token for."""
 
     events: list[bytes]
-    sent_at: int | None
+    sent_at: int | None = None
+    visitor: str | None = None
+    renewal: str | None = None
 
 
 _BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -86,7 +90,7 @@ def split_body(body: bytes, events_max: int) -> Split:
             rest = None
         if rest is None or rest.events:  # broken elsewhere too, or the list found was some event's own
             raise RequestError(f"the body is not JSON: {error}") from error
-        split = Split(salvaged.elements, rest.sent_at)
+        split = rest._replace(events=salvaged.elements)
     if len(split.events) > events_max:
         raise PayloadTooLargeError(f"{len(split.events)} events in one request; at most {events_max}")
     return split
@@ -94,13 +98,18 @@ def split_body(body: bytes, events_max: int) -> Split:
 
 def _split(body: bytes) -> Split:
     if body.lstrip()[:1] == b"[":
-        return Split([bytes(raw) for raw in _list_decoder.decode(body)], None)
+        return Split([bytes(raw) for raw in _list_decoder.decode(body)])
     envelope = _envelope_decoder.decode(body)
     said = envelope.sentAt if envelope.sentAt is not None else envelope.sent_at
     sent_at = None if said is None else to_ms(said)
+    asked = (_text(envelope.visitor), _text(envelope.renewal))
     if isinstance(envelope.events, msgspec.UnsetType):
-        return Split([body], sent_at)
-    return Split([bytes(raw) for raw in envelope.events], sent_at)
+        return Split([body], sent_at, *asked)
+    return Split([bytes(raw) for raw in envelope.events], sent_at, *asked)
+
+
+def _text(said: Any) -> str | None:
+    return said if isinstance(said, str) else None
 
 
 def read_event(raw: bytes, arrival: Arrival) -> Accepted | Refused:
@@ -113,6 +122,11 @@ def read_event(raw: bytes, arrival: Arrival) -> Accepted | Refused:
         # The core has a word for each of these; it is asked only now, when speed no longer matters.
         refused = parse_event(raw)
         return refused if isinstance(refused, Refused) else Refused(Refusal.NOT_JSON, str(error))
+    return judge_fields(fields, arrival)
+
+
+def judge_fields(fields: dict[str, Any], arrival: Arrival) -> Accepted | Refused:
+    """One event's fields, as a client or a dialect gives them, made ready for the log. `fields` is filled in."""
     corrected = corrected_ts(fields.get("ts"), arrival)
     if corrected is None:
         return Refused(Refusal.SCHEMA, "`ts` is milliseconds since the epoch, or ISO 8601")

@@ -14,6 +14,8 @@ VisitorId = Annotated[str, Meta(min_length=1, max_length=VISITOR_CHARS_MAX, desc
 TypeName = Annotated[str, Meta(min_length=1, max_length=TYPE_CHARS_MAX, pattern=r"^[a-z0-9_.]{1,64}$")]
 Instant = Annotated[int | float | str, Meta(description="Milliseconds since the epoch, or ISO 8601.")]
 
+Renewal = Annotated[str, Meta(description="The renewal that came with the visitor's id: gets a new token for him.")]
+
 
 class EventIn(msgspec.Struct, omit_defaults=True):
     """One thing that a visitor did, as a site sends it. Unknown fields are kept in the log and ignored."""
@@ -27,13 +29,19 @@ class EventIn(msgspec.Struct, omit_defaults=True):
     props: dict[str, Any] = {}
     context: dict[str, Any] = {}
     sentAt: Instant | None = None  # noqa: N815  # the name on the wire
+    renewal: Renewal | None = None
 
 
 class EventsIn(msgspec.Struct, omit_defaults=True):
-    """Several events in one request. `sentAt` is the client's clock when it sent them."""
+    """Several events in one request. `sentAt` is the client's clock when it sent them.
+
+    `visitor` says whose `renewal` it is when there are no events to say it.
+    """
 
     events: Annotated[list[EventIn], Meta(max_length=500)]
     sentAt: Instant | None = None  # noqa: N815  # the name on the wire
+    visitor: VisitorId | None = None
+    renewal: Renewal | None = None
 
 
 class Rejected(msgspec.Struct):
@@ -73,13 +81,15 @@ class EventsOut(msgspec.Struct, omit_defaults=True):
     """What became of a request's events. All that is counted in `accepted` is durably in the log.
 
     `visitor` and `token`: the id that was made for events without one, and the token that opens its suggestions; or
-    a new token for whoever sent one that ends soon. `processed` and `suggestions` only with `?wait`.
+    a new token for whoever sent one that ends soon, or a renewal. `renewal` comes once, with a new id.
+    `processed` and `suggestions` only with `?wait`.
     """
 
     accepted: int
     rejected: list[Rejected]
     visitor: str | None = None
     token: str | None = None
+    renewal: str | None = None
     processed: bool | None = None
     suggestions: list[SuggestionOut] | None = None
 
@@ -105,12 +115,13 @@ class TokenIn(msgspec.Struct):
     visitor: VisitorId | None = None
 
 
-class TokenOut(msgspec.Struct):
-    """A visitor token. `expires`: ms since the epoch."""
+class TokenOut(msgspec.Struct, omit_defaults=True):
+    """A visitor token. `expires`: ms since the epoch. `renewal` comes once, with a new id."""
 
     visitor: str
     token: str
     expires: int
+    renewal: str | None = None
 
 
 class HealthOut(msgspec.Struct):

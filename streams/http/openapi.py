@@ -22,7 +22,8 @@ _ERRORS: dict[str, str] = {
     "401": "No valid key or token. Unknown and forbidden look the same.",
     "413": "The body is over a limit, counted after decompression.",
     "429": "A rate limit is reached; see Retry-After.",
-    "503": "The event log did not acknowledge: nothing is promised. Send the same, with the same ids, later.",
+    "503": "The event log did not acknowledge, or too much is under way: nothing is promised. Send the same, with the "
+    "same ids, later; see Retry-After.",
 }
 
 
@@ -75,14 +76,10 @@ def _paths() -> _Json:
             "operationId": "getSuggestions",
             "summary": "What may be shown to a visitor now; empty when there is nothing, or no consent, or no cache.",
             "security": [{"visitorToken": []}, {"serverKey": []}],
-            "parameters": [
-                {**_query("visitor", {"type": "string", "minLength": 1, "maxLength": 128}, "Whose."), "required": True},
-                _query("session", {"type": "string"}, "Only those of this session."),
-                _query("placement", {"type": "string"}, "Only those for this place on the page."),
-                _query("lang", {"type": "string"}, "The language wanted; otherwise Accept-Language."),
-            ],
+            "parameters": _READER,
             "responses": {"200": _answer("SuggestionsOut", "Highest priority first."), **_errors("400", "401", "429")},
         }},
+        "/v1/suggestions/stream": {"get": _stream()},
         "/v1/receipts": {"post": {
             "operationId": "sendReceipt",
             "summary": "Tell that a suggestion was shown, clicked or dismissed.",
@@ -97,12 +94,39 @@ def _paths() -> _Json:
             "requestBody": _body(_ref("TokenIn")),
             "responses": {"200": _answer("TokenOut", "The token."), **_errors("400", "401", "413", "429")},
         }},
+        "/avert.js": {"get": {
+            "operationId": "snippet", "summary": "The script for pages: docs/snippet.md.", "security": [],
+            "responses": {
+                "200": {"description": "JavaScript, with an ETag; gzip is spoken", "content": {"text/javascript": {}}},
+                "304": {"description": "Not modified."},
+            },
+        }},
         "/healthz": {"get": _probe("health", "HealthOut", "The process lives.")},
         "/readyz": {"get": _probe("ready", "ReadyOut", "Events can be taken: Kafka can be reached.", "503")},
         "/openapi.json": {"get": {
             "operationId": "openapi", "summary": "This document.", "security": [],
             "responses": {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {}}}},
         }},
+    }
+
+
+def _stream() -> _Json:
+    return {
+        "operationId": "streamSuggestions",
+        "summary": "The same as server-sent events: the whole list, now and each time that it changes.",
+        "description": "`event: suggestions`, `data`: the object that /v1/suggestions answers with, `id`: its "
+        "hash. A client that comes back with Last-Event-ID is sent nothing until the list is another. Comments keep "
+        "the connection alive. It ends when the token does.",
+        "security": [{"visitorToken": []}, {"serverKey": []}],
+        "parameters": [*_READER, {
+            "name": "Last-Event-ID", "in": "header", "schema": {"type": "string"},
+            "description": "The id of the last event that was received.",
+        }],
+        "responses": {
+            "200": {"description": "Until somebody ends it.", "content": {"text/event-stream": {}}},
+            "204": {"description": "The browser refuses tracking (Sec-GPC): nothing will ever come."},
+            **_errors("400", "401", "429", "503"),
+        },
     }
 
 
@@ -117,6 +141,14 @@ def _ref(name: str) -> _Json:
 
 def _query(name: str, schema: _Json, text: str) -> _Json:
     return {"name": name, "in": "query", "schema": schema, "description": text}
+
+
+_READER = [
+    {**_query("visitor", {"type": "string", "minLength": 1, "maxLength": 128}, "Whose."), "required": True},
+    _query("session", {"type": "string"}, "Only those of this session."),
+    _query("placement", {"type": "string"}, "Only those for this place on the page."),
+    _query("lang", {"type": "string"}, "The language wanted; otherwise Accept-Language."),
+]
 
 
 def _body(schema: _Json) -> _Json:

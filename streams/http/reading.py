@@ -11,7 +11,8 @@ import msgspec
 import redis.asyncio as redis
 
 from streams.core.effects import Suggestion
-from streams.delivery import REDIS_FAILURES, progress_key, visitor_key
+from streams.delivery import REDIS_FAILURES, changes_channel, progress_key, visitor_key
+from streams.http.changes import ChangeListener
 from streams.http.progress import ProgressListener
 from streams.telemetry import REDIS_ERRORS, log
 
@@ -23,6 +24,8 @@ _PIPELINE_MAX = 256
 _PIPELINES_MAX = 2
 
 T = TypeVar("T")
+_Stored = dict[bytes, bytes]  # a visitor's hash
+_Question = tuple[str, asyncio.Future[_Stored | None]]
 
 _decoder = msgspec.json.Decoder(Suggestion)
 
@@ -38,17 +41,20 @@ class SuggestionReader:
         self._redis: redis.Redis = redis.Redis.from_url(
             redis_url, socket_connect_timeout=timeout_ms / 1000, socket_timeout=timeout_ms / 1000
         )
+        self.client = self._redis  # for what else this process asks the cache
         self._timeout_s = timeout_ms / 1000
         self._prefix = prefix
-        self._asked: list[tuple[str, asyncio.Future[dict[bytes, bytes]]]] = []
+        self._asked: list[_Question] = []
         self._pipelines: set[asyncio.Task[None]] = set()
         self._rest_until_s = 0.0
         self._failing = False
         self._progress = ProgressListener(self._redis, progress_key(prefix))
+        self.changes = ChangeListener(self._redis, changes_channel(prefix))
 
     async def close(self) -> None:
         """Stop listening and close the connections."""
         await self._progress.close()
+        await self.changes.close()
         for task in tuple(self._pipelines):
             await asyncio.wait([task])
         await self._redis.aclose()
@@ -59,15 +65,19 @@ class SuggestionReader:
 
     async def read(self, visitor: str, now_ms: int) -> list[Suggestion]:
         """What may be shown to `visitor` at `now_ms`, highest priority first; [] when Redis does not answer in time."""
+        return await self.read_known(visitor, now_ms) or []
+
+    async def read_known(self, visitor: str, now_ms: int) -> list[Suggestion] | None:
+        """The same, but None when Redis does not answer in time: for whoever must not take that for "nothing"."""
         if time.monotonic() < self._rest_until_s:
             REDIS_ERRORS.labels("read").inc()
-            return []
-        answer: asyncio.Future[dict[bytes, bytes]] = asyncio.get_running_loop().create_future()
+            return None
+        answer: asyncio.Future[_Stored | None] = asyncio.get_running_loop().create_future()
         self._asked.append((visitor, answer))
         self._send_next()
         stored = await answer
         if not stored:
-            return []
+            return None if stored is None else []
         found = [suggestion for suggestion in map(_decode, stored.values()) if suggestion is not None]
         live = [suggestion for suggestion in found if suggestion.expires > now_ms]
         live.sort(key=lambda suggestion: (-suggestion.priority, suggestion.created, suggestion.id))
@@ -89,14 +99,14 @@ class SuggestionReader:
         self._pipelines.discard(task)
         self._send_next()
 
-    async def _ask(self, asked: list[tuple[str, asyncio.Future[dict[bytes, bytes]]]]) -> None:
+    async def _ask(self, asked: list[_Question]) -> None:
         pipe = self._redis.pipeline(transaction=False)
         for visitor, _ in asked:
             pipe.hgetall(visitor_key(self._prefix, visitor))
         answers = await self._bounded("read", pipe.execute, weight=len(asked))
         for index, (_, future) in enumerate(asked):
             if not future.done():  # a caller that gave up has cancelled it
-                future.set_result(answers[index] if answers is not None else {})
+                future.set_result(answers[index] if answers is not None else None)
 
     async def _bounded(self, operation: str, call: Callable[[], Awaitable[T]], weight: int = 1) -> T | None:
         try:

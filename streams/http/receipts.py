@@ -52,10 +52,8 @@ class Receipts:
     async def post(self, request: Request) -> Response:
         """Answer ``POST /v1/receipts``: 202 once the receipt is in the log."""
         caller = Caller(request, self._services)
-        caller.admit()
         receipt = await _read(request, _receipt_decoder)
-        caller.require_reader(receipt.visitor)
-        caller.admit_visitor(receipt.visitor)
+        await caller.admit_reader(receipt.visitor)
         event = receipt_event(receipt, caller.now_ms, refuses_tracking=caller.refuses_tracking)
         key = receipt.visitor.encode("utf-8")
         await self._services.log.append([Record(self._clickstream, key, encode_event(event), caller.now_ms)])
@@ -72,12 +70,14 @@ class Tokens:
     async def post(self, request: Request) -> Response:
         """Answer ``POST /v1/tokens`` (server key): a token for the visitor named, or for a new one."""
         caller = Caller(request, self._services)
-        caller.admit()
-        caller.require_server()
+        await caller.admit()
+        caller.require_server("tokens")
         asked = await _read(request, _token_decoder)
+        access, now_s = self._services.access, caller.now_ms // 1000
         visitor = asked.visitor or mint_visitor()
-        token, expires_s = self._services.access.issue_token(visitor, caller.now_ms // 1000)
-        return answer(TokenOut(visitor, token, expires_s * 1000))
+        token, expires_s = access.issue_token(visitor, now_s)
+        renewal = None if asked.visitor else access.issue_renewal(visitor, now_s)
+        return answer(TokenOut(visitor, token, expires_s * 1000, renewal))
 
 
 async def _read(request: Request, decoder: msgspec.json.Decoder[T]) -> T:

@@ -7,12 +7,18 @@ strings and brackets alone, and each element is then judged like any other.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 # A body of a megabyte of ordinary events has a tenth of this; a body of brackets must not hold up the loop.
 _TOKENS_MAX = 200_000
 
-_LIST_START = re.compile(rb'\s*(?:\[|\{.*?"events"\s*:\s*\[)', re.DOTALL)
+
+@lru_cache(maxsize=8)  # one for each name that a protocol has for its list
+def _list_start(name: str) -> re.Pattern[bytes]:
+    return re.compile(rb'\s*(?:\[|\{.*?"' + re.escape(name.encode()) + rb'"\s*:\s*\[)', re.DOTALL)
+
+
 _OUTSIDE = re.compile(rb'["\[\]{},]')
 _INSIDE_STRING = re.compile(rb'["\\]')
 
@@ -24,9 +30,9 @@ class Salvaged(NamedTuple):
     rest: bytes
 
 
-def salvage_list(body: bytes) -> Salvaged | None:
-    """Take apart the body's list. None when there is none, or it has no end."""
-    start = _LIST_START.match(body)
+def salvage_list(body: bytes, name: str = "events") -> Salvaged | None:
+    """Take apart the body's list, or the one called `name`. None when there is none, or it has no end."""
+    start = _list_start(name).match(body)
     if start is None:
         return None
     elements: list[bytes] = []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
+from streams.core.effects import Suggestion
 from streams.http.answers import answer
 from streams.http.caller import Caller, Services
 from streams.http.language import in_language, wanted_languages
@@ -21,23 +24,26 @@ class Suggestions:
     async def get(self, request: Request) -> Response:
         """Answer ``GET /v1/suggestions?visitor=...[&session=...&placement=...&lang=...]``."""
         caller = Caller(request, self._services)
-        caller.admit()
         visitor = caller.visitor_asked()
-        caller.require_reader(visitor)
-        caller.admit_visitor(visitor)
+        await caller.admit_reader(visitor)
         return answer(SuggestionsOut(await self.read(caller, visitor)))
 
     async def read(self, caller: Caller, visitor: str) -> list[SuggestionOut]:
         """The visitor's suggestions for this caller; [] also when Redis is away or the browser refuses tracking."""
         if caller.refuses_tracking:
             return []
-        session, placement = caller.query.get("session"), caller.query.get("placement")
-        wanted = wanted_languages(caller.query.get("lang"), caller.accept_language)
-        found = [
-            in_language(suggestion, wanted)
-            for suggestion in await self._services.reader.read(visitor, caller.now_ms)
-            if (session is None or suggestion.session == session)
-            and (placement is None or suggestion.placement == placement)
-        ]
+        found = as_asked(caller, await self._services.reader.read(visitor, caller.now_ms))
         SUGGESTIONS_READ.inc(len(found))
         return found
+
+
+def as_asked(caller: Caller, suggestions: Iterable[Suggestion]) -> list[SuggestionOut]:
+    """Those of the session and for the placement that the caller's query names, in its language."""
+    session, placement = caller.query.get("session"), caller.query.get("placement")
+    wanted = wanted_languages(caller.query.get("lang"), caller.accept_language)
+    return [
+        in_language(suggestion, wanted)
+        for suggestion in suggestions
+        if (session is None or suggestion.session == session)
+        and (placement is None or suggestion.placement == placement)
+    ]

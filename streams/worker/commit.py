@@ -43,6 +43,7 @@ from streams.telemetry import (
     WITHDRAWALS,
 )
 from streams.worker.apply import Applier, Work
+from streams.worker.clock import wall_ms
 from streams.worker.ledger import Batch, Ledger, Stage
 from streams.worker.partition import PartitionMemory
 from streams.worker.send import Row, Written
@@ -60,11 +61,6 @@ class Deliverer(Protocol):
 
     async def deliver(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> bool:
         """Write to the cache; never raises."""
-
-
-def wall_ms() -> int:
-    """Wall time, ms."""
-    return time.time_ns() // 1_000_000
 
 
 class BatchProcedure:

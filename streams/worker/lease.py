@@ -9,24 +9,16 @@ carry their offset, effects have deterministic ids.
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 from streams.errors import BrokerUnavailableError
-
-# The clock that goes on while the machine sleeps, where there is one (Linux).
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+from streams.worker.clock import now_s
 
 
 class LeaseLostError(BrokerUnavailableError):
     """The group coordinator has not answered for a session timeout: somebody else may own the partitions."""
 
     reason = "lease_lost"
-
-
-def now_s() -> float:
-    """Seconds of a clock that never goes back and is not set by anybody."""
-    return time.clock_gettime(_CLOCK)
 
 
 class Lease:

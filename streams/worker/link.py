@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from streams.errors import AvertError
 from streams.settings import Settings
 from streams.telemetry import LIVE_SESSIONS, LIVE_VISITORS, PARTITIONS, READY, log
-from streams.worker.commit import BatchProcedure, wall_ms
+from streams.worker.clock import wall_ms
+from streams.worker.commit import BatchProcedure
 from streams.worker.lease import Lease
 from streams.worker.ledger import Batch, Ledger
 

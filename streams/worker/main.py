@@ -12,10 +12,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvloop
@@ -27,7 +29,8 @@ from streams.settings import Settings
 from streams.telemetry import READY, configure_logs, log
 from streams.worker.app import WorkerApp, build_app, scratch_folder
 from streams.worker.apply import Applier
-from streams.worker.commit import BatchProcedure, wall_ms
+from streams.worker.clock import stepped_ms, wall_ms
+from streams.worker.commit import BatchProcedure
 from streams.worker.explaining import Explainer, load_admin_keys
 from streams.worker.lease import Lease
 from streams.worker.ledger import Ledger
@@ -38,13 +41,14 @@ from streams.worker.reload import Rules
 from streams.worker.send import RecordSender
 from streams.worker.server import StatusServer
 from streams.worker.topics import changelog_name, connect_admin, ensure_topics
-from streams.worker.watchdog import ThreadWatchdog, Watchdog
+from streams.worker.watchdog import LastResort, ThreadWatchdog, Watchdog
 
 # How long the engine may keep the consumer's thread from unpacking records: Python's 5 ms makes them hand the lock back
 # and forth for a tenth of the time when behind. With little to do neither keeps it for a millisecond.
 SWITCH_INTERVAL_S = 0.02
 GC_THRESHOLDS = (100_000, 50, 1_000)  # measured: 5 % of the engine's time against the defaults
 TICK_S = 0.1  # how often the timers are looked at
+CLOSE_S = 2.0  # of the stop timeout: for what comes after Faust's end, each client's second at once
 
 
 def main(settings: Settings) -> int:
@@ -55,7 +59,12 @@ def main(settings: Settings) -> int:
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    return uvloop.run(run_worker(settings))
+    code = uvloop.run(run_worker(settings))
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        # Faust's consumer waits in a thread of its own for a broker that is away; Python would wait for the thread.
+        sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 async def run_worker(
@@ -67,13 +76,18 @@ async def run_worker(
     `settings.rules_dir` (for tests).
     """
     quiet_foreign_logs()
-    stop = asyncio.Event()
+    stop, last_resort = asyncio.Event(), LastResort(settings.stop_timeout_s)
     loop = asyncio.get_running_loop()
+
+    def asked_to_stop() -> None:
+        last_resort.begin()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(ValueError, NotImplementedError, RuntimeError):  # not in the main thread
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, asked_to_stop)
     try:
-        worker = Worker(settings, machine, stop)
+        worker = Worker(settings, machine, stop, last_resort)
         await worker.run(ready)
     except AvertError as error:
         log.error("worker_ends", reason=error.reason, error=str(error), exit_code=error.exit_code)
@@ -84,10 +98,13 @@ async def run_worker(
 class Worker:
     """The parts of one worker, and their order at start and end."""
 
-    def __init__(self, settings: Settings, machine: Machine | None, stop: asyncio.Event) -> None:
+    def __init__(
+        self, settings: Settings, machine: Machine | None, stop: asyncio.Event, last_resort: LastResort
+    ) -> None:
         """`machine`: an engine whose rules do not change; None: the core's, with the rules of the settings."""
         self._settings = settings
         self._stop = stop
+        self._last_resort = last_resort
         self._machine = machine or core_machine(None)
         applier = Applier(self._machine, settings.topic("clickstream"))
         self._rules = Rules(settings, engine_options(settings), applier.use) if machine is None else None
@@ -116,28 +133,45 @@ class Worker:
         READY.labels("worker").set(0)
         await self._server.start()
         try:
-            admin = await connect_admin(settings, self._stop)
-            if admin is None:
+            if not await self._unless_stopped(self._prepare()):
                 return
-            try:
-                self._partitions = partitions = await ensure_topics(admin, settings)
-            finally:
-                await admin.close()
-            if self._rules is not None:
-                await self._rules.start()
-            await self._sender.start()
-            await self._delivery.start()
             with scratch_folder() as scratch:
-                self._app = build_app(settings, self._link, self._machine, partitions, scratch)
+                self._app = build_app(settings, self._link, self._machine, self._partitions, scratch)
                 self._link.on_ready = ready
                 await self._serve()
         finally:
             READY.labels("worker").set(0)
+            closing = [self._sender.close(), self._delivery.close(), self._server.close()]
             if self._rules is not None:
-                await self._rules.close()
-            await self._sender.close()
-            await self._delivery.close()
-            await self._server.close()
+                closing.append(self._rules.close())
+            await asyncio.gather(*closing)
+
+    async def _prepare(self) -> bool:
+        """Everything before Faust; False when a stop was asked for."""
+        settings = self._settings
+        admin = await connect_admin(settings, self._stop)
+        if admin is None:
+            return False
+        try:
+            self._partitions = await ensure_topics(admin, settings)
+        finally:
+            await admin.close()
+        if self._rules is not None:
+            await self._rules.start()
+        await self._sender.start()
+        await self._delivery.start()
+        return True
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, bool]) -> bool:
+        """The work's answer; False when a stop comes first: a client that waits for a broker takes its time."""
+        working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait((working,), timeout=CLOSE_S)
+            return False
+        return working.result()
 
     async def _serve(self) -> None:
         """Faust, from its start to its end."""
@@ -191,7 +225,8 @@ class Worker:
                 caught_up_at = None
                 if known is not None and max(memory.done + 1, memory.committed) >= known[0]:
                     # Nothing more had come when the broker said so: until then the clock may go, not until now.
-                    caught_up_at = min(wall_ms(), known[1]) - grace_ms
+                    # (That moment is of the system's clock, which may have been set since the start: see clock.py.)
+                    caught_up_at = min(wall_ms(), known[1] - stepped_ms()) - grace_ms
                 now = max(memory.clock, caught_up_at or 0) if memory.follows_wall else memory.clock
                 due = memory.timers.next_due()
                 if memory.doomed or (now and due is not None and due <= now):
@@ -199,13 +234,14 @@ class Worker:
 
     async def _end(self, tasks: set[asyncio.Task[Any]]) -> None:
         """Finish what is in hand, commit, leave the group; within the stop timeout, whatever Faust does."""
+        self._last_resort.begin()
         began = time.monotonic()
         failed = self._link.failed.done()
         for task in tasks:
             if task.get_name() != "start":
                 task.cancel()
         try:
-            async with asyncio.timeout(self._settings.stop_timeout_s):
+            async with asyncio.timeout(max(0.0, self._settings.stop_timeout_s - 2 * CLOSE_S)):
                 if not failed:
                     await self._link.hand_over()
                     await self._app.consumer.commit_done()
@@ -214,5 +250,5 @@ class Worker:
             log.warning("stop_timed_out", after_s=self._settings.stop_timeout_s)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=CLOSE_S)
         log.info("worker_stopped", seconds=round(time.monotonic() - began, 2))

@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from streams.errors import BrokerUnavailableError
 from streams.telemetry import KAFKA_ERRORS
+from streams.worker.clock import wall_ms
 from streams.worker.lease import Lease
 
 # Below the broker's default message.max.bytes (1,048,588) by a margin; a batch of 4,000 rows takes two or three.
@@ -44,12 +45,15 @@ class RecordSender:
         self._producer: Any = None
 
     async def start(self) -> None:
-        """Connect. Raises KafkaConnectionError."""
+        """Connect. Raises BrokerUnavailableError."""
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX,
             request_timeout_ms=int(self._timeout_s * 1000),
         )
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except (KafkaError, OSError) as error:
+            raise BrokerUnavailableError(f"{self._bootstrap}: {error}") from error
 
     async def close(self) -> None:
         """Send what is under way, as far as it goes within a second; close."""
@@ -83,11 +87,13 @@ class RecordSender:
 
     def _batches(self, rows: Iterable[Row]) -> Iterator[Any]:
         batch = self._producer.create_batch()
+        # Kafka refuses what is more than an hour ahead: the system's clock, which may have been set, is no source.
+        now_ms = wall_ms()
         for key, value, headers in rows:
-            if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            if batch.append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
                 yield batch
                 batch = self._producer.create_batch()
-                batch.append(timestamp=None, key=key, value=value, headers=headers)  # the first one always fits
+                batch.append(timestamp=now_ms, key=key, value=value, headers=headers)  # the first one always fits
         if batch.record_count():
             batch.close()
             yield batch

@@ -28,7 +28,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.telemetry import COMMITS
-from streams.worker.commit import wall_ms
+from streams.worker.clock import wall_ms
 from streams.worker.ledger import Batch, Ledger
 from streams.worker.link import Link
 from streams.worker.table import ChangelogRows, SkippedError, skipped
@@ -44,6 +44,21 @@ def _as_it_is(_records: Any, _tp: Any, record: Any) -> Any:
     ConsumerRecord costs more than unpacking it.
     """
     return record
+
+
+def check_coordination(coordinator: Any) -> None:
+    """Raise what aiokafka's group coordinator wants its user to know. Raises KafkaError, which ends the process.
+
+    It waits until somebody asks, before each poll, as aiokafka's own `getmany` does and Faust does not: without this, a
+    group coordinator that has given up leaves a consumer that stands still and says nothing.
+    """
+    if coordinator._coordination_task.done() and not coordinator._closing.done():
+        raise KafkaError("aiokafka's group coordination has ended by itself")
+    coordinator.check_errors()
+
+
+def _named(partitions: Iterable[Any] | None) -> str:
+    return " ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in list(partitions or ())))
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust ships no types
@@ -87,6 +102,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
         """
         fetcher, ledger = self._consumer._fetcher, self.app.link.ledger
         subscriptions = fetcher._subscriptions
+        check_coordination(self._consumer._coordinator)
         with subscriptions.fetch_context():
             while ledger.generation == generation and not subscriptions.reassignment_in_progress:
                 if self._consumer._closed or fetcher._closed:
@@ -308,6 +324,27 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
         except TimeoutError:
             COMMITS.labels("late").inc()
         await super().on_partitions_revoked(revoked)
+
+    # --- what it is like --------------------------------------------------------------------------------------
+
+    def condition(self) -> dict[str, str]:
+        """What aiokafka and Faust are at, for the log of a worker that stands still. Read while another thread runs."""
+        of_driver = self._thread._consumer
+        fetcher, subscription = of_driver._fetcher, of_driver._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        states = {} if assignment is None else dict(assignment._tp_state)
+        return {
+            "flow": f"active={self.flow_active} ledger_closed={self._ledger.closed}",
+            "polled": _named(self._active_partitions),
+            "fetched": _named(fetcher._records),
+            "in_flight": f"{sorted(fetcher._in_flight)} tasks={len(fetcher._pending_tasks)}",
+            "reassigning": str(of_driver._subscription.reassignment_in_progress),
+            "pending_error": repr(of_driver._coordinator._pending_exception),
+            "positions": " ".join(
+                f"{tp.topic}/{tp.partition}@{state._position}{'!' if state._committed_futs else ''}"
+                for tp, state in sorted(states.items())
+            ),
+        }
 
     # --- lag --------------------------------------------------------------------------------------------------
 

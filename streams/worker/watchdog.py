@@ -16,12 +16,15 @@ from aiokafka.errors import KafkaError
 
 from streams.errors import AvertError, TopicLayoutError
 from streams.telemetry import LAG, log
+from streams.worker.clock import stepped_ms
 from streams.worker.link import Link
 
 CHECK_S = 1.0
+STEP_MS_TOLD = 5_000  # a system's clock that is off by more is told of; NTP puts right less by slewing
 ASK_S_MAX = 5.0
 EXIT_CODE = 7
 EXIT_CODE_STUCK_THREAD = 8
+EXIT_CODE_CUT_SHORT = 9
 
 
 class StuckError(AvertError):
@@ -40,21 +43,32 @@ class Watchdog:
         self._limit_s = limit_s
         self._seen: dict[Any, Any] = {}
         self._since: dict[Any, float] = {}
+        self._stepped_ms = 0  # what was told last
 
     async def run(self) -> None:
         """Until cancelled. Fails the link when something has not moved for the limit."""
         while True:
             await asyncio.sleep(CHECK_S)
             now_s = time.monotonic()
+            self._look_at_the_clock(stepped_ms())
             if self._link.spare:
                 self._look_for_work(now_s)
                 continue
             self._since.pop("spare", None)
             stuck = await self.look(now_s)
             if stuck:
-                log.error("watchdog", stuck=stuck, limit_s=self._limit_s)
+                log.error("watchdog", stuck=stuck, limit_s=self._limit_s, **self._app.consumer.condition())
                 self._link.fail(StuckError(f"{stuck} for {self._limit_s:g} s; this process ends, start it again"))
                 return
+
+    def _look_at_the_clock(self, stepped: int) -> None:
+        """The system's clock has been set by `stepped` ms since the start: say so, once for each time."""
+        if abs(stepped - self._stepped_ms) > STEP_MS_TOLD:
+            self._stepped_ms = stepped
+            log.warning(
+                "clock_was_set", by_ms=stepped,
+                hint="this process goes on by the time of its start; if the system's clock is right now, restart it",
+            )
 
     def _look_for_work(self, now_s: float) -> None:
         """No partition. It may be a dead worker's ghost that still has one; not for longer than the group's times."""
@@ -113,6 +127,28 @@ class Watchdog:
             return ""
         limit_s = self._limit_s if limit_s is None else limit_s
         return sentence if now_s - self._since[what] >= limit_s else ""
+
+
+class LastResort:
+    """Ends the process when its end takes longer than it may: clients of a broker that is away wait for it, in threads.
+
+    What is cut short is not lost: what is not committed is read again and recognised.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._timer: threading.Timer | None = None
+
+    def begin(self) -> None:
+        """The end has begun. Only the first call counts; nothing takes it back but the end of the process."""
+        if self._timer is None:
+            self._timer = threading.Timer(self._limit_s, self._cut_short)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _cut_short(self) -> None:
+        log.error("end_cut_short", after_s=self._limit_s, exit_code=EXIT_CODE_CUT_SHORT)
+        os._exit(EXIT_CODE_CUT_SHORT)
 
 
 class ThreadWatchdog:

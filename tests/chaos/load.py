@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import msgspec
@@ -25,6 +27,7 @@ ADVANCE = [("avert-clock", b"advance")]
 DISORDER_MS = 300  # several collectors, each with its own clock
 LATE_MS = 11 * 60_000  # more than max_lateness
 PACE_S = 0.05  # the load sends a portion so often
+OUTAGE_MS_MAX = 240_000  # a broker may be away for so long
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,21 @@ def hash_of(visitor: str) -> int:
 
 @dataclass
 class Load:
-    """Sends from a thread of its own, `per_s` records a second, until `stop` or the end. A context manager."""
+    """Sends from a thread of its own, `per_s` records a second, until `stop` or the end. A context manager.
+
+    Each partition has a sender of its own, so that one without a leader holds up nobody else; and a send is tried for
+    so long that a broker may be away in between.
+    """
 
     bootstrap: str
     topic: str
     partitions: int
     records: Iterator[Sent]
     per_s: int
+    headers: list[tuple[str, bytes]] = field(default_factory=lambda: list(FOLLOWS_LOG))
     accepted: dict[tuple[int, int], Sent] = field(default_factory=dict)  # (partition, offset) -> what was acknowledged
+    accepted_at: dict[tuple[int, int], float] = field(default_factory=dict)  # monotonic clock
+    latest: int = 0  # greatest timestamp sent, ms
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "load"))
 
     def __enter__(self) -> Self:
@@ -107,27 +117,48 @@ class Load:
         assert not self._sending.done(), self._sending.result()
 
     async def _send(self) -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, acks="all", linger_ms=5)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap, acks="all", linger_ms=5, request_timeout_ms=OUTAGE_MS_MAX
+        )
         await producer.start()
         try:
-            waiting: list[tuple[Sent, Any]] = []
-            loop = asyncio.get_running_loop()
-            began = loop.time()
-            for number, sent in enumerate(self.records, 1):
-                if self._stop.is_set():
-                    break
-                partition = partition_of(sent.key, self.partitions)
-                written = await producer.send(
-                    self.topic, sent.value, sent.key, partition, sent.timestamp, headers=FOLLOWS_LOG
-                )
-                waiting.append((sent, written))
-                if number % max(1, int(self.per_s * PACE_S)) == 0:
-                    await asyncio.sleep(max(0.0, began + number / self.per_s - loop.time()))
-            for sent, written in waiting:
-                at = await written
-                self.accepted[at.partition, at.offset] = sent
+            queues: list[asyncio.Queue[Sent | None]] = [asyncio.Queue() for _ in range(self.partitions)]
+            async with asyncio.TaskGroup() as senders:
+                for number, queue in enumerate(queues):
+                    senders.create_task(self._send_to(producer, number, queue))
+                await self._deal(queues)
         finally:
             await producer.stop()
+
+    async def _deal(self, queues: list[asyncio.Queue[Sent | None]]) -> None:
+        """Give the records to their partitions, at the load's pace."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for number, sent in enumerate(self.records, 1):
+            if self._stop.is_set():
+                break
+            queues[partition_of(sent.key, self.partitions)].put_nowait(sent)
+            if number % max(1, int(self.per_s * PACE_S)) == 0:
+                await asyncio.sleep(max(0.0, began + number / self.per_s - loop.time()))
+        for queue in queues:
+            queue.put_nowait(None)
+
+    async def _send_to(self, producer: Any, partition: int, queue: asyncio.Queue[Sent | None]) -> None:
+        waiting = []
+        while (sent := await queue.get()) is not None:
+            written = await producer.send(
+                self.topic, sent.value, sent.key, partition, sent.timestamp, headers=self.headers
+            )
+            written.add_done_callback(partial(self._acknowledged, sent))
+            waiting.append(written)
+            self.latest = max(self.latest, sent.timestamp)
+        await asyncio.gather(*waiting)
+
+    def _acknowledged(self, sent: Sent, written: Any) -> None:
+        if not written.cancelled() and written.exception() is None:
+            at = written.result()
+            self.accepted[at.partition, at.offset] = sent
+            self.accepted_at[at.partition, at.offset] = time.monotonic()
 
     def advance(self, timestamp: int) -> None:
         """Move every partition's clock to `timestamp` (ms), without an event."""

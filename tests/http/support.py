@@ -15,9 +15,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.core.effects import Suggestion
 from streams.delivery import Delivery
-from streams.http.access import Keys, TokenSecret, WriteKey
 from streams.http.app import build_app, build_services
 from streams.http.caller import Services
+from streams.keys import Keys, TokenSecret, WriteKey
 from streams.settings import Settings
 
 WRITE = {"x-write-key": "wk_shop"}

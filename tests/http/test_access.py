@@ -6,16 +6,8 @@ from pathlib import Path
 import pytest
 
 from streams.errors import SettingsError, UnauthorizedError
-from streams.http.access import (
-    Access,
-    Keys,
-    TokenSecret,
-    WriteKey,
-    credentials,
-    ephemeral_keys,
-    load_keys,
-    mint_visitor,
-)
+from streams.http.access import Access, credentials, ephemeral_keys, mint_visitor
+from streams.keys import Keys, ServerKey, TokenSecret, WriteKey, load_keys
 from tests.http.support import KEYS, SHOP
 
 NOW_S = 1_795_000_000
@@ -89,7 +81,52 @@ def test_a_token_is_renewed_in_its_second_half_and_only_while_it_holds(access: A
     assert access.renewed_token("w", token, half_s + 1) is None
 
 
+def test_a_renewal_is_no_token_and_a_token_no_renewal(access: Access) -> None:
+    token, renewal = access.issue_token("v", NOW_S)[0], access.issue_renewal("v", NOW_S)
+    assert access.renewal_holds("v", renewal, NOW_S)
+    assert not access.token_holds("v", renewal, NOW_S)
+    assert not access.renewal_holds("v", token, NOW_S)
+    assert access.renewed_token("v", renewal, NOW_S + 29 * 86_400) is None
+
+
+def test_a_renewal_is_for_one_visitor_until_its_last_second() -> None:
+    access = Access(KEYS, "minted", TTL_S, renewal_ttl_s=1000)
+    renewal = access.issue_renewal("v", NOW_S)
+    assert [access.renewal_holds("v", renewal, NOW_S + after) for after in (999, 1000, 1001)] == [True, False, False]
+    assert not access.renewal_holds("w", renewal, NOW_S)
+
+
 # --- keys
+
+
+def test_a_server_key_may_do_what_its_scopes_say() -> None:
+    keys = Keys(
+        server_keys=(ServerKey("sk_reads", scopes=("read",)), ServerKey("sk_gone", revoked=True)),
+        token_secrets=KEYS.token_secrets,
+    )
+    access = Access(keys, "minted", TTL_S)
+    assert access.is_server_key("sk_reads", "read")
+    assert not access.is_server_key("sk_reads", "tokens")
+    assert not access.is_server_key("sk_gone", "read")
+    with pytest.raises(UnauthorizedError):
+        access.check_writer("sk_reads", None)
+
+
+def test_new_keys_take_the_old_ones_out(access: Access) -> None:
+    token = access.issue_token("v", NOW_S)[0]
+    new = WriteKey("wk_new", ("https://new.example",))
+    access.use(Keys(write_keys=(new,), token_secrets=(TokenSecret("k3", "x"),)))
+    assert access.check_writer("wk_new", "https://new.example") is False
+    assert not access.origin_allowed(SHOP)
+    assert not access.token_holds("v", token, NOW_S)
+    assert not access.is_server_key("sk_secret", "read")
+    with pytest.raises(UnauthorizedError):
+        access.check_writer("wk_shop", None)
+
+
+def test_the_audit_log_calls_a_visitor_by_the_same_name_each_time(access: Access) -> None:
+    assert access.disguised("v") == access.disguised("v") != access.disguised("w")
+    assert "v" not in access.disguised("v")
 
 
 def test_a_write_key_works_from_its_own_origins_and_without_one(access: Access) -> None:
@@ -113,10 +150,10 @@ def test_everything_else_gets_the_same_refusal(access: Access, key: str | None, 
 
 def test_any_server_key_writes_and_no_key_is_a_token(access: Access) -> None:
     for key in KEYS.server_keys:
-        assert access.is_server_key(key)
+        assert access.is_server_key(key, "read")
         assert access.check_writer(key, None) is True
         assert not access.may_read("v", key, NOW_S)
-    assert not access.is_server_key("wk_shop")
+    assert not access.is_server_key("wk_shop", "events")
     assert not access.may_read("v", "wk_shop", NOW_S)
 
 

@@ -46,7 +46,10 @@ def test_thousands_of_members_are_refused() -> None:
         gunzip(gzip.compress(b"") * 9, 100)
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(EVENT)[:-1], gzip.compress(EVENT)[:12], b"\x1f\x8bnonsense"])
+@pytest.mark.parametrize(
+    "packed", [gzip.compress(EVENT)[:-1], gzip.compress(EVENT)[:12], b"\x1f\x8bnonsense"],
+    ids=["one byte short", "cut", "nonsense"],
+)
 def test_a_broken_gzip_is_a_bad_request(packed: bytes) -> None:
     with pytest.raises(RequestError):
         gunzip(packed, 1000)

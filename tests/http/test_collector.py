@@ -300,3 +300,67 @@ async def test_the_sites_own_server_is_not_limited_by_visitor(settings: Settings
         for number in range(5):
             response = await api.client.post("/v1/events", json=event(f"e{number}"), headers=SERVER)
             assert response.status_code == 202
+
+
+# --- renewals
+
+
+async def minted(api: Api) -> dict[str, str]:
+    """A visitor who was given his id just now: `visitor`, `token`, `renewal`."""
+    return (await api.send({"id": "first", "type": "page_view"})).json()
+
+
+async def test_a_renewal_comes_with_the_id_and_gets_a_token_for_it(api: Api) -> None:
+    given = await minted(api)
+    body = {"events": [{"id": "e2", "type": "page_view", "visitor": given["visitor"]}], "renewal": given["renewal"]}
+    answer = (await api.send(body)).json()
+    assert api.services.access.token_holds(given["visitor"], answer["token"], now_ms() // 1000)
+    assert "renewal" not in answer
+
+
+async def test_a_renewal_in_a_single_event_works_and_is_not_kept(api: Api) -> None:
+    given = await minted(api)
+    event = {"id": "e2", "type": "page_view", "visitor": given["visitor"], "renewal": given["renewal"]}
+    assert (await api.send(event)).json()["token"]
+    assert [list(event) for event in await api.events() if "renewal" in event] == []
+
+
+async def test_a_token_can_be_got_without_an_event(api: Api) -> None:
+    given = await minted(api)
+    answer = await api.send({"events": [], "visitor": given["visitor"], "renewal": given["renewal"]})
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 0
+    assert answer.json()["token"]
+
+
+@pytest.mark.parametrize("renewal", ["", "x", "k2.1.x", None, 7, "of another"])
+async def test_no_other_renewal_gets_a_token_and_the_events_are_taken(api: Api, renewal: object) -> None:
+    given, other = await minted(api), await minted(api)
+    said = other["renewal"] if renewal == "of another" else renewal
+    event = {"id": "e2", "type": "page_view", "visitor": given["visitor"]}
+    answer = (await api.send({"events": [event], "renewal": said})).json()
+    assert answer["accepted"] == 1
+    assert "token" not in answer
+
+
+async def test_a_renewal_opens_nothing_by_itself(api: Api) -> None:
+    given = await minted(api)
+    asked = f"/v1/suggestions?visitor={given['visitor']}"
+    assert (await api.client.get(f"{asked}&token={given['token']}")).status_code == 200
+    assert (await api.client.get(f"{asked}&token={given['renewal']}")).status_code == 401
+
+
+# --- headers
+
+
+@pytest.mark.parametrize("name", ["x-write-key", "authorization", "origin", "content-encoding"])
+async def test_a_header_that_must_stand_alone_is_refused_twice(api: Api, name: str) -> None:
+    headers = [("x-write-key", "wk_shop"), (name, ""), (name, "")]
+    answer = await api.client.post("/v1/events", content=b"{}", headers=headers)
+    assert answer.status_code == 400
+    assert name in answer.json()["message"]
+
+
+async def test_a_query_of_very_many_fields_is_refused(api: Api) -> None:
+    query = "&".join(f"a{number}=1" for number in range(201))
+    assert (await api.send({"id": "e1", "type": "t"}, query=f"?{query}")).status_code == 400

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from streams.http.edge import Edge
 from streams.telemetry import REGISTRY
 from tests.http.support import SERVER, SHOP, WRITE, Api
 
@@ -42,6 +43,23 @@ async def test_errors_can_be_read_by_the_page_too(api: Api) -> None:
     assert response.status_code == 401
     assert response.headers["access-control-allow-origin"] == SHOP
     assert response.headers["access-control-expose-headers"] == "Retry-After"
+
+
+async def test_what_an_endpoint_sends_is_left_as_it_is() -> None:
+    start = {"type": "http.response.start", "status": 200, "headers": []}
+    sent = []
+
+    async def app(scope, receive, send):
+        await send(start)
+
+    async def send(message):
+        sent.append([name for name, _ in message["headers"]])
+
+    edge = Edge(app, lambda origin: True, frozenset())
+    for _ in range(2):
+        await edge({"type": "http", "method": "GET", "path": "/", "headers": [(b"origin", b"https://a")]}, None, send)
+    assert [names.count(b"access-control-allow-origin") for names in sent] == [1, 1]
+    assert start["headers"] == []
 
 
 async def test_answers_are_metered_by_route_and_status_and_unknown_paths_share_a_label(api: Api) -> None:

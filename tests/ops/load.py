@@ -69,6 +69,7 @@ class Load:
         assert len(answer.json()["rejected"]) == len(garbage), answer.text
         self._client.post("/v1/events", content=b"not json", headers=self._with(self._server_key))
         self._impatient()
+        self._listen(next(iter(visitors)))
         for kind, visitor in zip(itertools.cycle(RECEIPTS), visitors, strict=False):
             self._answer_suggestions(visitor, kind)
         self.visitors += visitors
@@ -80,6 +81,13 @@ class Load:
             for said in ("shown", kind):
                 body = {"visitor": visitor, "suggestion": suggestion["id"], "kind": said}
                 self._post("/v1/receipts", body, self._server_key)
+
+    def _listen(self, visitor: str) -> None:
+        """Open a stream, and close it after the first list."""
+        path, headers = f"/v1/suggestions/stream?visitor={visitor}", self._with(self._server_key)
+        with self._client.stream("GET", path, headers=headers) as stream:
+            assert stream.status_code == 200
+            assert any(line.startswith("data: ") for line in stream.iter_lines())
 
     def _impatient(self) -> None:
         event = {"id": "same", "visitor": "visitor-impatient", "type": "page_view"}

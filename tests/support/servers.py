@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.embedded.kafka import KafkaNode, fetch_libs
+from streams.embedded.kafka import KafkaCluster, KafkaNode, fetch_libs
 from streams.embedded.stack import EmbeddedBroker, EmbeddedCache
 
 # Taken out of the environment: to Settings, and to the programs under test, it would be an unknown AVERT_ name.
@@ -26,12 +26,24 @@ def apache_kafka() -> Iterator[KafkaNode]:
 
 
 @pytest.fixture(scope="session")
+def kafka_cluster() -> Iterator[KafkaCluster]:
+    """Three Apache Kafka nodes that replicate everything; a write needs two of them. A test leaves all running."""
+    with KafkaCluster(fetch_libs()) as cluster:
+        yield cluster
+
+
+# What `--broker` may be, besides `embedded`: the fixture that has it.
+KAFKA_BROKERS = {"kafka": "apache_kafka", "kafka3": "kafka_cluster"}
+
+
+@pytest.fixture(scope="session")
 def broker(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a broker: embedded; Apache Kafka with ``--broker kafka``; or $AVERT_TEST_BROKER."""
+    """The address of a broker: embedded; Apache Kafka with ``--broker kafka`` or ``kafka3``; or $AVERT_TEST_BROKER."""
+    kind = request.config.getoption("--broker")
     if OWN_BROKER:
         yield OWN_BROKER
-    elif request.config.getoption("--broker") == "kafka":
-        yield request.getfixturevalue("apache_kafka").address
+    elif kind in KAFKA_BROKERS:
+        yield request.getfixturevalue(KAFKA_BROKERS[kind]).address
     else:
         with EmbeddedBroker() as server:
             yield server.address

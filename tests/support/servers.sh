@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What the tests need besides the wheels: Java and Maven (Apache Kafka), Prometheus with promtool.
+# What the tests need besides the wheels: Java and Maven (Apache Kafka), Prometheus with promtool, libfaketime (a
+# process whose clock is set).
 # Installs from the distribution's packages where that is possible, and says what is missing where it is not.
 set -euo pipefail
 
@@ -7,6 +8,9 @@ missing=()
 command -v java > /dev/null || missing+=(default-jre-headless)
 command -v mvn > /dev/null || [ -d .cache/kafka/libs ] || missing+=(maven)
 command -v prometheus > /dev/null || missing+=(prometheus)
+compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" > /dev/null || missing+=(libfaketime)
+# What only some suites want is named by them, by its Debian name.
+for name in "$@"; do command -v "${name/nodejs/node}" > /dev/null || missing+=("$name"); done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then

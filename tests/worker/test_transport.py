@@ -5,6 +5,7 @@ Versions are pinned; these tests say what to look at when the pins move.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import Any
 
@@ -13,12 +14,13 @@ import faust
 import pytest
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 
 from streams.worker.table import skipped
-from streams.worker.transport import Consumer, ConsumerThread, Transport
+from streams.worker.transport import Consumer, ConsumerThread, Transport, check_coordination
 from tests.worker.small import record
 
 
@@ -65,3 +67,28 @@ def test_recovery_sets_positions_before_it_says_that_the_rebalance_is_over() -> 
 ])
 def test_records_that_got_lost_on_the_way_are_noticed(first: int, after: int, arrived: int, lost: bool) -> None:
     assert skipped([record(first, "v")], after, arrived) == lost
+
+
+class Coordination:
+    """As much of aiokafka's group coordinator as is asked."""
+
+    def __init__(self, *, ended: bool = False, closing: bool = False, pending: Exception | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self._coordination_task, self._closing = loop.create_future(), loop.create_future()
+        for future, done in ((self._coordination_task, ended), (self._closing, closing)):
+            if done:
+                future.set_result(None)
+        self._pending = pending
+
+    def check_errors(self) -> None:
+        if self._pending is not None:
+            raise self._pending
+
+
+async def test_a_group_coordinator_that_gave_up_is_noticed() -> None:
+    check_coordination(Coordination())
+    check_coordination(Coordination(ended=True, closing=True))
+    with pytest.raises(KafkaError, match="ended by itself"):
+        check_coordination(Coordination(ended=True))
+    with pytest.raises(GroupAuthorizationFailedError):
+        check_coordination(Coordination(pending=GroupAuthorizationFailedError("g")))

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 from aiokafka.structs import TopicPartition
 
 from streams.worker.partition import PartitionMemory
-from streams.worker.watchdog import EXIT_CODE_STUCK_THREAD, Watchdog
+from streams.worker.watchdog import EXIT_CODE_CUT_SHORT, EXIT_CODE_STUCK_THREAD, Watchdog
 from tests.worker.small import SMALL
 
 LIMIT_S = 60.0
@@ -122,3 +122,21 @@ asyncio.run(main())
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == EXIT_CODE_STUCK_THREAD
     assert "main thread" in ended.stderr + ended.stdout
+
+
+def test_an_end_that_takes_too_long_is_cut_short() -> None:
+    program = (
+        "import threading; from streams.worker.watchdog import LastResort; "
+        "LastResort(0.2).begin(); threading.Event().wait()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == EXIT_CODE_CUT_SHORT
+    assert "end_cut_short" in ended.stdout + ended.stderr
+
+
+def test_a_clock_that_was_set_is_told_once_each_time(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for stepped in (0, 5_000, 5_001, 5_002, 3_600_000, 3_600_001, 0):
+        world.watchdog._look_at_the_clock(stepped)
+        told.append("clock_was_set" in capsys.readouterr().out)
+    assert told == [False, False, True, False, True, False, True]

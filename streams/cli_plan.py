@@ -1,0 +1,110 @@
+"""The command ``avert plan``: wiring and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from streams.cli_shared import AsJson, say, say_json, table
+from streams.errors import SettingsError
+from streams.plan.costs import COSTS, costs_with
+from streams.plan.demand import Demand
+from streams.plan.limits import limits_of
+from streams.plan.simulate import Trial, simulate
+from streams.plan.sizing import Plan, plan
+
+plan_app = cyclopts.App(name="plan", help="How much of everything a load needs, and what breaks first.")
+
+
+@plan_app.default
+def plan_load(
+    demand: Annotated[Demand, Parameter(name="*")],
+    *,
+    given: Annotated[
+        list[str] | None,
+        Parameter(name="--set", negative="", help="COST=VALUE in the place of ours; `avert plan costs` lists them."),
+    ] = None,
+    json: AsJson = False,
+) -> int:
+    """What a load needs: partitions, workers, API processes, memory, network, disk; and what breaks first."""
+    costs = costs_with(dict(_cost(text) for text in given or []))
+    found = plan(demand, costs)
+    limits = [
+        {
+            "limit": one.limit.name, "at events/s": f"{one.ceiling:,.0f}", "headroom": f"{one.headroom:.1f} x",
+            "then": one.limit.remedy,
+        }
+        for one in limits_of(demand, costs, found)
+    ]  # fmt: skip
+    tried = simulate(Trial(
+        events_per_second=demand.peak, event_us=found.worker_us, partitions=found.partitions, workers=found.workers,
+        visitors=int(max(demand.visitors, found.partitions)),
+        top_share=demand.top_visitor_share,
+    ))  # fmt: skip
+    if json:
+        say_json({
+            "demand": asdict(demand) | {"live_visitors": demand.visitors}, "plan": asdict(found),
+            "limits": [
+                {"name": one.limit.name, "events_per_second": one.ceiling, "headroom": one.headroom}
+                for one in limits_of(demand, costs, found)
+            ],
+            "simulated": asdict(tried),
+        })  # fmt: skip
+        return 0
+    say(f"{demand.events_per_second:,.0f} events/s, at peak {demand.peak:,.0f}; {demand.visitors:,.0f} live visitors\n")
+    table([{"what": what, "how much": much, "": of} for what, much, of in _figures(demand, found)])
+    say("\nWhat breaks first:\n")
+    table(limits)
+    after = "never" if tried.catch_up_s is None else f"{tried.catch_up_s:.0f} s"
+    say(
+        f"\nSimulated at peak: the busiest worker has {tried.skew:.2f} x the mean load ({tried.utilisation:.0%} of a"
+        f" core); its events wait {tried.wait_p50_s * 1000:.0f} ms (median), {tried.wait_p99_s * 1000:.0f} ms (p99);"
+        f" after an outage of a minute it has caught up in: {after}."
+    )
+    return 0
+
+
+@plan_app.command(name="costs")
+def plan_costs(*, json: AsJson = False) -> int:
+    """The measured costs that `avert plan` calculates with, and where each comes from."""
+    if json:
+        say_json({name: asdict(cost) for name, cost in COSTS.items()})
+        return 0
+    table([
+        {
+            "cost": name, "value": f"{cost.value:,g}", "unit": cost.unit,
+            "from": cost.source if cost.measured else f"{cost.source} (assumed, not measured)",
+        }
+        for name, cost in COSTS.items()
+    ])  # fmt: skip
+    return 0
+
+
+def _cost(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError as error:
+        raise SettingsError(f"--set {text}: write COST=NUMBER") from error
+
+
+def _figures(demand: Demand, found: Plan) -> list[tuple[str, str, str]]:
+    each = f"{found.worker_us:.0f} us an event, {found.worker_memory_mib:,.0f} MiB each"
+    brokers = f"{found.broker_mb_per_s:,.0f} MB/s each at peak, replication {demand.replication}"
+    kafka = f"{found.kafka_in_mb_per_s:,.0f} / {found.kafka_out_mb_per_s:,.0f} MB/s"
+    return [
+        ("partitions", f"{found.partitions:,}", "at least twice the workers: room to grow without new topics"),
+        ("workers", f"{found.workers:,}", f"processes of one core; {each}"),
+        ("API processes", f"{found.api_processes:,}", f"{found.api_memory_all_mib:,.0f} MiB together"),
+        ("Kafka brokers", f"{found.brokers:,}", brokers),
+        ("Kafka in / out", kafka, "at peak, before replication"),
+        ("Kafka disk", f"{found.kafka_disk_gib:,.0f} GiB", f"{demand.retention_days:g} days, with replicas"),
+        ("changelog", f"{found.changelog_gib:,.0f} GiB", "compacted, with replicas"),
+        ("cells", f"{found.cells:,}", "independent parts of the visitors: a cache and a Prometheus each"),
+        ("cache", f"{found.redis_memory_mib:,.0f} MiB", f"{found.redis_ops_per_s:,.0f} commands/s at peak, all cells"),
+        ("a lost worker", f"{found.recovery_s:.0f} s", f"until its {found.rows_a_worker:,.0f} visitors are served"),
+        ("series", f"{found.series:,}", "in Prometheus"),
+    ]  # fmt: skip

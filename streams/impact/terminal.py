@@ -1,0 +1,140 @@
+"""A report on the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from streams.impact.model import MICROS
+from streams.impact.report import ArmReport, Estimate, Report, RuleReport
+from streams.impact.words import NONE, change, count, day, days, moment, money, percent, points, probability
+
+_COLOURS = {
+    "helps": "green", "harms": "red", "too_early": "yellow", "no_effect_larger_than": "cyan",
+    "broken_split": "bold red",
+}  # fmt: skip
+_STATES = {"safe": "green", "hurt": "red", "open": "yellow"}
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Everything that the page says, in words and tables."""
+    for rule in report.rules:
+        _rule(rule, report, console)
+    _prices(report, console)
+    for note in report.notes:
+        console.print(f"{'' if note.count is None else f'{note.count:,} '}{escape(note.text)}", style="dim")
+    if report.questions > 1:
+        console.print(
+            f"{report.questions} questions share an error of {percent(report.options.alpha)}: "
+            "all intervals hold together.",
+            style="dim",
+        )
+
+
+def _rule(rule: RuleReport, report: Report, console: Console) -> None:
+    dates = "" if rule.first_exposure is None else f", {day(rule.first_exposure)} to {day(rule.last_exposure)}"
+    console.rule(f"[bold]{escape(rule.title or rule.rule)}[/] · {escape(rule.label)}{dates}", align="left")
+    for arm in rule.arms:
+        name = f"[bold]{escape(_name(arm))}[/]: " if len(rule.arms) > 1 else ""
+        console.print(f"{name}[{_COLOURS[arm.verdict.kind]}]{escape(arm.verdict.sentence)}[/]")
+    if rule.arms:
+        console.print(_arms(rule))
+        console.print(_differences(rule))
+    for arm in rule.arms:
+        _beside(rule, arm, console)
+        _plan(rule, arm, report, console)
+    if rule.split is not None:
+        word = "[bold red]broken[/]" if rule.split.broken else "as declared"
+        console.print(f"split: {word} (p = {rule.split.p:.3g})")
+    console.print()
+
+
+def _name(arm: ArmReport) -> str:
+    return f"{arm.arm} · {arm.variant}" if arm.variant else arm.arm
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for index, name in enumerate(names):
+        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    return table
+
+
+def _arms(rule: RuleReport) -> Table:
+    table = _table("arm", "exposed", "with it", "rate", "times", "amount", "a visitor")
+    figures = [(rule.control, rule.arms[0].primary.control)]
+    figures += [(_name(arm), arm.primary.treated) for arm in rule.arms]
+    for name, one in figures:
+        table.add_row(
+            escape(name), count(one.visitors), count(one.with_outcome), percent(one.rate), count(one.count),
+            money(one.amount, rule.unit) if one.amount else NONE,
+            money(one.amount_per_visitor, rule.unit) if one.amount else NONE,
+        )
+    return table
+
+
+def _differences(rule: RuleReport) -> Table:
+    table = _table("against control", "difference", "lies between", "a visitor", "lies between", "worth", "between")
+    for arm in rule.arms:
+        rate, amount = arm.primary.rate, arm.primary.amount
+        worth = arm.savings.net if arm.savings.nudge_cost else arm.savings.gross
+        table.add_row(
+            escape(_name(arm)), NONE if rate is None else points(rate.value), _ends(rate, ""),
+            NONE if amount is None else change(amount.value, rule.unit), _ends(amount, rule.unit),
+            NONE if worth is None else money(worth.value, rule.unit), _money_ends(worth, rule.unit),
+        )
+    return table
+
+
+def _ends(found: Estimate | None, unit: str) -> str:
+    if found is None or found.low is None or found.high is None:
+        return NONE
+    tail = f" {unit} a visitor" if unit else " points"
+    return f"{change(found.low, unit).removesuffix(tail)} and {change(found.high, unit).removesuffix(tail)}"
+
+
+def _money_ends(found: Estimate | None, unit: str) -> str:
+    if found is None or found.low is None or found.high is None:
+        return NONE
+    return f"{money(found.low, unit).removesuffix(' ' + unit)} and {money(found.high, unit).removesuffix(' ' + unit)}"
+
+
+def _beside(rule: RuleReport, arm: ArmReport, console: Console) -> None:
+    for one in arm.beside:
+        found = one.comparison.rate
+        if found is not None:
+            name = f" ({_name(arm)})" if len(rule.arms) > 1 else ""
+            console.print(f"[{_STATES[one.state]}]{one.state:>4}[/]  {escape(one.comparison.label + name)}: "
+                          f"{points(found.value)} ({_ends(found, '')})")  # fmt: skip
+    if arm.dismissals is not None:
+        one_state = arm.dismissals.state
+        console.print(f"[{_STATES[one_state]}]{one_state:>4}[/]  suggestions dismissed: "
+                      f"{percent(arm.dismissals.share)} of {count(arm.dismissals.shown)}")  # fmt: skip
+
+
+def _plan(rule: RuleReport, arm: ArmReport, report: Report, console: Console) -> None:
+    plan = arm.plan
+    if plan is None:
+        return
+    unit = "" if rule.measure == "rate" else rule.unit
+    name = f"{_name(arm)}: " if len(rule.arms) > 1 else ""
+    seen = "none yet" if plan.detectable is None else change(plan.detectable, unit, signed=False)
+    wait = "" if plan.needed is None else f"; {percent(report.options.effect)} takes {count(plan.needed)} visitors"
+    if plan.more and plan.days is not None:
+        wait += f", {days(plan.days)} more"
+    chance = "" if plan.chance is None else f", chance so far {probability(plan.chance)}"
+    console.print(f"[dim]{escape(name)}smallest effect that could be seen by now: {seen}{wait}{chance}[/]")
+
+
+def _prices(report: Report, console: Console) -> None:
+    table = _table("outcome", "price", "version", "from", "times", "amount")
+    rows = 0
+    for outcome in report.outcomes:
+        for version in outcome.versions:
+            rows += 1
+            amount = money(version.micros / MICROS, outcome.unit)
+            price, since = version.text or NONE, moment(version.since)
+            table.add_row(escape(outcome.label), escape(price), version.version, since, count(version.count), amount)
+    if rows:
+        console.print(table)

@@ -1,0 +1,57 @@
+"""What the faults' tests share: a house, and the report that the run itself writes (see report.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.embedded.kafka import KafkaNode
+from tests.chaos.house import House, chaos_settings
+from tests.chaos.report import Report
+
+REPORT = pytest.StashKey[Report]()
+Build = Callable[..., House]
+
+
+@pytest.fixture
+def build(redis_url: str, unique: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Build]:
+    """Builds a house: `build(address, name, **settings)`; more of House's own arguments as `house={...}`."""
+    with ExitStack() as ends:
+
+        def made(address: str, name: str, house: dict[str, Any] | None = None, **settings: Any) -> House:
+            given = {"redis_url": redis_url, **settings}
+            one = House(chaos_settings(address, unique=unique, folder=tmp_path, **given), broker=name, **(house or {}))
+            ends.callback(lambda: request.node.user_properties.append(("figures", asdict(one.figures))))
+            return ends.enter_context(one)
+
+        yield made
+
+
+@pytest.fixture
+def one_node(build: Build, apache_kafka: KafkaNode) -> Build:
+    """Builds houses on the node that most tests share."""
+    return lambda **more: build(apache_kafka.address, "1 node", **more)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[REPORT] = Report()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    outcome = yield
+    marker = item.get_closest_marker("fault")
+    if marker is not None:
+        item.config.stash[REPORT].note(item.nodeid, marker.args[0], outcome)
+    return outcome
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = session.config.getoption("--chaos-report")
+    if path is not None:
+        session.config.stash[REPORT].write(Path(path))

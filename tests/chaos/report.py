@@ -1,0 +1,125 @@
+"""The report of a chaos run, written by the run itself: machine and versions, then a line for each fault."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streams.embedded.kafka import LIBS
+
+PACKAGES = ("faust-streaming", "aiokafka", "msgspec", "uvloop")
+COLUMNS = (
+    "fault", "broker", "seed", "accepted", "applied", "duplicates", "late", "no consent", "dead letters",
+    "repeated effects", "pause p50 / p99, s", "recovery, s", "stop, s", "restarts", "memory, MiB", "verdict", "test, s",
+)  # fmt: skip
+RESULTS = ("applied", "duplicate", "late", "no_consent", "dead_letter")
+
+
+@dataclass
+class Line:
+    """One fault."""
+
+    title: str
+    figures: dict[str, Any] = field(default_factory=dict)
+    failure: str = ""
+    skipped: str = ""
+    seconds: float = 0.0
+
+    def cells(self) -> list[str]:
+        """In the order of COLUMNS."""
+        told, results = self.figures, self.figures.get("results", {})
+        verdict = f"**FAIL** {self.failure}" if self.failure else f"not run: {self.skipped}" if self.skipped else "pass"
+        if not results:
+            numbers = ["-"] * 11
+        else:
+            numbers = [
+                *(f"{results.get(name, 0):,}" for name in RESULTS), f"{told['repeats']:,}",
+                f"{told['pause_p50_s']:.1f} / {told['pause_p99_s']:.1f}", f"{told['recovery_s']:.1f}",
+                f"{told['stop_s']:.1f}" if told["stop_s"] else "-", str(told["restarts"]), f"{told['memory_mib']:.0f}",
+            ]  # fmt: skip
+        note = f" ({told['note']})" if told.get("note") else ""
+        return [
+            self.title, told.get("broker", "-"), str(told.get("seed", "-")),
+            f"{told['in_log']:,}" if results else "-", *numbers, verdict + note, f"{self.seconds:.0f}",
+        ]  # fmt: skip
+
+
+class Report:
+    """Collects the lines of one test session."""
+
+    def __init__(self) -> None:
+        self._began = time.time()
+        self._lines: dict[str, Line] = {}
+
+    def note(self, test: str, title: str, outcome: Any) -> None:
+        """A phase (set-up, call, tear-down) of a fault's test is over."""
+        line = self._lines.setdefault(test, Line(title))
+        line.seconds += outcome.duration
+        for name, value in outcome.user_properties:
+            if name == "figures":
+                line.figures = value
+        if outcome.failed:
+            words = outcome.longreprtext.strip().splitlines()
+            line.failure = f"in its {outcome.when}: " + (words[-1] if words else "")[:200].replace("|", "/")
+        elif outcome.skipped:
+            line.skipped = outcome.longreprtext[:200].replace("|", "/")
+
+    def write(self, path: Path) -> None:
+        """The page. Nothing when no fault was tested."""
+        if not self._lines:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        failed = sum(bool(line.failure) for line in self._lines.values())
+        table = [COLUMNS, ["---"] * len(COLUMNS), *(line.cells() for line in self._lines.values())]
+        rows = "\n".join("| " + " | ".join(cells) + " |" for cells in table)
+        verdict = "all passed" if not failed else f"{failed} failed"
+        path.write_text(
+            f"# Chaos: what was done to Avert, and what came of it\n\n"
+            f"Written by `make chaos`; how to read it: [docs/exactness.md](../../docs/exactness.md).\n\n"
+            f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime(self._began))} UTC, {(time.time() - self._began) / 60:.0f} "
+            f"minutes. {len(self._lines)} faults: {verdict}.\n\n{machine()}\n\n{rows}\n"
+        )
+
+
+def machine() -> str:
+    """What it ran on, as a list."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    kafka = next((jar.stem.rpartition("-")[2] for jar in LIBS.glob("kafka_2.13-*.jar")), "not here")
+    return "\n".join((
+        f"- machine: {_processor()}, {os.cpu_count()} virtual cores, {_memory_gib():.0f} GiB",
+        f"- load average of the last 5 minutes {os.getloadavg()[1]:.1f}, this run's own work and others' together",
+        f"- {platform.system()} {platform.release()}, Python {platform.python_version()}, {_java()}",
+        f"- Apache Kafka {kafka}, {versions}",
+        f"- commit {_commit()}",
+    ))  # fmt: skip
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def _java() -> str:
+    java = shutil.which("java")
+    if java is None:
+        return "no Java"
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
+    return said.stderr.partition("\n")[0]
+
+
+def _commit() -> str:
+    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return said.stdout.strip() or "unknown"
