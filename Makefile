@@ -66,9 +66,8 @@ check: $(STAMP)
 	@$(VENV)/bin/mypy
 	@$(PYTHON) -m pytest tests/test_house.py tests/core --cov=streams.core --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
-bench: $(STAMP) servers
-	@for name in bench/*.py; do case $$name in */_*) ;; *) \
-	  $(PYTHON) -m bench.$$(basename $$name .py) || exit 1 ;; esac; done
+bench: $(STAMP) servers  ## the program beside its peers; an hour and a half. BENCH="--only jobs", "--quick": some of it
+	@$(PYTHON) -m bench $(BENCH)
 
 kafka: $(STAMP) kafka-libs  ## one Apache Kafka node on 127.0.0.1:$(KAFKA_PORT), in the foreground
 	@$(PYTHON) -m streams.embedded.kafka --port $(KAFKA_PORT)
