@@ -81,9 +81,9 @@ def test_a_summary_is_the_median_and_wrong_once_is_wrong() -> None:
 
     (row,) = summary([run(1, right=True), run(4, right=False), run(2, right=True)])
 
-    assert (500, 250, 1000, False) == (
+    assert (
         row["events_per_s"], row["events_per_s_min"], row["events_per_s_max"], row["right"],
-    )
+    ) == (500, 250, 1000, False)
 
 
 @pytest.mark.parametrize("name", ["quix", "bytewax"])
