@@ -11,7 +11,7 @@ SOAK_MINUTES ?= 10
 # Test files run side by side: most of the time of those with servers is waiting.
 JOBS ?= 3
 
-.PHONY: setup demo test browser snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
+.PHONY: setup demo test browser clients snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
 
 setup: $(STAMP)
 
@@ -27,11 +27,16 @@ demo: $(STAMP)  ## the whole thing on this machine; DEMO_SECONDS=20 ends by itse
 	@$(VENV)/bin/avert demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: $(STAMP) servers  ## BROKER=kafka takes Apache Kafka wherever a broker is needed
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka and not browser" --broker $(BROKER) $(TESTS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka and not browser and not clients" --broker $(BROKER) $(TESTS)
 
 browser: $(STAMP) snippet-tools servers  ## the snippet and the demo shop in a real chromium: two minutes or so
 	@tests/support/servers.sh chromium
 	@$(PYTHON) -m pytest -m browser $(TESTS)
+
+clients: $(STAMP) servers  ## the trackers' SDKs, as their owners publish them, against the running program: minutes
+	@tests/support/servers.sh nodejs npm chromium
+	@$(PYTHON) -m tests.clients.install
+	@$(PYTHON) -m pytest -m clients --broker $(BROKER) tests/clients
 
 snippet: snippet-tools  ## streams/http/snippet/avert.min.js from the source beside it
 	@node streams/http/snippet/build.mjs .cache/snippet
@@ -43,15 +48,10 @@ snippet-tools:
 	  cp streams/http/snippet/package.json streams/http/snippet/package-lock.json .cache/snippet/ && \
 	  npm ci --prefix .cache/snippet --silent --no-audit --no-fund || { rm .cache/snippet/package-lock.json; exit 1; }; }
 
-# All faults write the report that is kept; a few of them (CHAOS=short) one of their own.
+# All faults write tests/chaos/REPORT.md; a few of them (CHAOS=short) .cache/chaos/REPORT.md.
 CHAOS ?= all
-CHAOS_MARK_all := kafka
-CHAOS_MARK_short := kafka and not slow
-CHAOS_REPORT_all := tests/chaos/REPORT.md
-CHAOS_REPORT_short := .cache/chaos/REPORT.md
-
 chaos: $(STAMP) servers  ## every fault on Apache Kafka, half an hour; CHAOS=short: some minutes, for every change
-	@$(PYTHON) -m pytest -m "$(CHAOS_MARK_$(CHAOS))" --chaos-report $(CHAOS_REPORT_$(CHAOS)) $(TESTS)
+	@$(PYTHON) -m tests.chaos $(if $(filter short,$(CHAOS)),--short) $(TESTS)
 
 soak: $(STAMP) servers  ## SOAK_MINUTES of a steady load, visitors coming and going; is the memory flat?
 	@$(PYTHON) -m tests.chaos.soak --minutes $(SOAK_MINUTES)
@@ -61,9 +61,8 @@ check: $(STAMP)
 	@$(VENV)/bin/mypy
 	@$(PYTHON) -m pytest tests/test_house.py tests/core --cov=streams.core --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
-bench: $(STAMP) servers
-	@for name in bench/*.py; do case $$name in */_*) ;; *) \
-	  $(PYTHON) -m bench.$$(basename $$name .py) || exit 1 ;; esac; done
+bench: $(STAMP) servers  ## the program beside its peers; an hour and a half. BENCH="--only jobs", "--quick": some of it
+	@$(PYTHON) -m bench $(BENCH)
 
 kafka: $(STAMP) kafka-libs  ## one Apache Kafka node on 127.0.0.1:$(KAFKA_PORT), in the foreground
 	@$(PYTHON) -m streams.embedded.kafka --port $(KAFKA_PORT)

@@ -138,7 +138,7 @@ def _venv(name: str) -> Path:
     return CACHE / f"venv-{name}"
 
 
-def _set_up_venv(name: str) -> None:
+def set_up_venv(name: str) -> None:
     """An environment of its own: a peer's dependencies do not belong to the program's lock."""
     wanted = PEERS / f"requirements-{name}.txt"
     stamp = _venv(name) / "installed.txt"
@@ -179,14 +179,14 @@ PEERS_BY_NAME: dict[str, Peer] = {
         "Quix Streams",
         _quix,
         "RocksDB with changelog, at least once; commit every 1 s (default: 5 s)",
-        lambda: _set_up_venv("quix"),
+        lambda: set_up_venv("quix"),
         remarks={"absence": NEXT_EVENT},
     ),
     "bytewax": Peer(
         "Bytewax",
         _bytewax,
         "recovery on (SQLite), snapshot every 1 s (default: 10 s), batches of 1,000; events decoded by msgspec",
-        lambda: _set_up_venv("bytewax"),
+        lambda: set_up_venv("bytewax"),
         remarks={"absence": "state by partition, as its timers go by the wall clock"},
     ),
     "kstreams": Peer(

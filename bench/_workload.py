@@ -166,12 +166,17 @@ def _condition(job: Job) -> str:
             return f"{{sequence: [{', '.join(map(_matcher, job.patterns))}], within: {job.within_ms}ms}}"
 
 
+def rule_yaml(name: str, condition: str) -> str:
+    """A rule with a placement of its own and no limits, so that every match is a decision."""
+    return _RULE_YAML.format(name=name, condition=condition)
+
+
 def write_rules(directory: Path, wanted: tuple[Job, ...]) -> Path:
     """The jobs as rule files in `directory`: a placement each and no limits, so that every match is a decision."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "outcomes.yaml").write_text(_OUTCOMES_YAML)
     for first in range(0, len(wanted), 100):  # a rule file has a limit of bytes
-        rules = (_RULE_YAML.format(name=job.name, condition=_condition(job)) for job in wanted[first : first + 100])
+        rules = (rule_yaml(job.name, _condition(job)) for job in wanted[first : first + 100])
         (directory / f"rules-{first:04}.yaml").write_text("---\n".join(rules))
     return directory
 

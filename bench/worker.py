@@ -1,10 +1,10 @@
 """Avert's worker beside idiomatic Faust: the same rules, the same events, the same broker, in one run.
 
 ``python -m bench.worker [--broker embedded|kafka] [--events N] [--faust-events N] [--rules N] [--partitions 4]
-[--visitors 5000] [--turns 1]``. Each run gets topics of its own with the whole backlog in them; the clock goes from the
-first fetch (Avert: ready; Faust: its first event) to the commit of the last event. Avert runs before and after Faust,
-`--turns` times; figures are medians. Both are one process; Avert sends decisions, suggestions, outcomes and states and
-awaits each, and writes suggestions to the cache.
+[--visitors 5000] [--turns 1] [--every-kind]``. Each run gets topics of its own with the whole backlog in them; the
+clock goes from the first fetch (Avert: ready; Faust: its first event) to the commit of the last event. Avert runs
+before and after Faust, `--turns` times; figures are medians. Both are one process; Avert sends decisions, suggestions,
+outcomes and states and awaits each, and writes suggestions to the cache.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from bench import _log as log
+from bench._fifty import write_fifty
 from bench._processes import Program, leased_port, seconds_of, worker
 from bench._reference import expected_matches
 from bench._report import last_line, load_average, machine, say, table
@@ -157,10 +158,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--faust-events", type=int, help="fewer for Faust (0: without it); default: the same")
     parser.add_argument("--rules", type=int, default=20)
+    parser.add_argument("--every-kind", action="store_true", help="fifty rules of all kinds; no Faust, no reference")
     parser.add_argument("--turns", type=int, default=1, help="how often Faust and Avert take turns after Avert's first")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--visitors", type=int, default=5_000)
     options = parser.parse_args()
+    if options.every_kind:
+        options.rules, options.faust_events = 50, 0
     if options.faust_events is None:
         options.faust_events = options.events
     say(f"{machine()}; broker: {'Apache Kafka' if options.broker == 'kafka' else 'embedded'}")
@@ -171,7 +175,7 @@ def main() -> None:
         say(f"Faust gets {options.faust_events:,} events of the same kind to save time; rates are compared")
         for_faust = list(clickstream(options.faust_events, options.visitors * options.faust_events // options.events))
     with tempfile.TemporaryDirectory() as folder, log.broker_of(options.broker) as bootstrap, EmbeddedCache() as cache:
-        rules_dir = write_rules(Path(folder), wanted)
+        rules_dir = write_fifty(Path(folder)) if options.every_kind else write_rules(Path(folder), wanted)
 
         def work(some: list[Record]) -> Work:
             return Work(options.broker, bootstrap, cache.url, rules_dir, wanted, options.partitions, some)
@@ -180,7 +184,7 @@ def main() -> None:
     _tell(
         options,
         measured,
-        sum(expected_matches(records, wanted).values()),
+        0 if options.every_kind else sum(expected_matches(records, wanted).values()),
         sum(expected_matches(for_faust, wanted).values()),
     )
 
@@ -197,6 +201,7 @@ def _tell(options: argparse.Namespace, measured: list[Measured], right: int, rig
         "broker": options.broker,
         "events": options.events,
         "rules": options.rules,
+        "every_kind": options.every_kind,
         "partitions": options.partitions,
         "avert_events_per_s": round(rate),
         "avert_matches": avert[0].matches,

@@ -216,6 +216,11 @@ _API = Row("The API", (
          Query(rate("avert_streams_refused_total", "limit"), "refused: {{limit}}")), unit="ops",
     ),
     Panel(
+        "Admin calls", "On the private port, in the time shown, by what became of them. Who asked what stands in the "
+        "log (`admin_call`). `refused`: somebody without a key for it.",
+        (Query(over_range("avert_admin_calls_total", "call, result"), "{{call}} {{result}}"),), kind="stat",
+    ),
+    Panel(
         "Keys file", "Changes of the keys file in the time shown, by what became of them. After a broken one the "
         "keys from before stay in force.",
         (Query(over_range("avert_keys_reloads_total", "result"), "{{result}}"),), kind="stat",

@@ -7,6 +7,8 @@ Layout (Redis 7 or later, Valkey; `avert` is the prefix):
 - channel ``avert:progress``: the same as JSON ``{"partition": offset}``, after the writes that it speaks of;
 - channel ``avert:changes``: the visitors whose hash was just written, as a JSON list, after the writes. One message a
   batch, to whoever has pages open that want to be told; what they are told they read from the hash.
+- hash ``avert:workers``: field = a worker's private address, value = a `WorkerNote` as JSON, good until it says;
+- key ``avert:rules:{version}``: the rules of that version, a JSON list of `RuleNote`, while a worker has them in force.
 
 One script writes the keys of many visitors, so this is for one Redis (with replicas), not for a sharded cluster.
 Nothing here is the truth: the truth is in Kafka. A write that fails is metered and left out.
@@ -41,6 +43,51 @@ def visitor_key(prefix: str, visitor: str) -> str:
 def progress_key(prefix: str) -> str:
     """The name of the progress hash, and of the channel that says the same."""
     return f"{prefix}:progress"
+
+
+def workers_key(prefix: str) -> str:
+    """The hash of the workers there are."""
+    return f"{prefix}:workers"
+
+
+def rules_key(prefix: str, version: str) -> str:
+    """The key of the rules of one version."""
+    return f"{prefix}:rules:{version}"
+
+
+class RuleNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A rule in force, as far as others have to know it. `prevents` or `promotes`: an outcome."""
+
+    id: str
+    title: str
+    mode: str
+    version: str = ""
+    prevents: str | None = None
+    promotes: str | None = None
+    placement: str = ""
+
+
+class WorkerNote(msgspec.Struct, frozen=True):
+    """What a worker says of itself. `of`: partitions of the clickstream; `since`, `until`: ms.
+
+    `version`: of the rules that are in force there since `since`.
+    """
+
+    address: str
+    partitions: tuple[int, ...]
+    of: int
+    version: str
+    since: int
+    until: int
+
+
+def note_holds(said: bytes | str, now_ms: int) -> WorkerNote | None:
+    """A worker's note that is still good; None for one whose time is over, or that is none."""
+    try:
+        note = _note_decoder.decode(said)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # a stranger's, or of an Avert to come
+        return None
+    return note if note.until >= now_ms else None
 
 
 def changes_channel(prefix: str) -> str:
@@ -91,6 +138,7 @@ end
 """
 
 _encoder = msgspec.json.Encoder()
+_note_decoder = msgspec.json.Decoder(WorkerNote)
 
 
 class Delivery:
@@ -137,6 +185,41 @@ class Delivery:
             self._failing = False
             log.info("redis_back")
         return True
+
+    async def announce(self, note: WorkerNote, rules: Sequence[RuleNote], now_ms: int) -> bool:
+        """Say where this worker is and what it has, until `note.until`; forget those whose time is over.
+
+        Returns False, and counts it, when Redis did not take it within the timeout.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._announce(note, rules, now_ms)
+        except REDIS_FAILURES as error:
+            self._failed("announce", error)
+            return False
+        return True
+
+    async def _announce(self, note: WorkerNote, rules: Sequence[RuleNote], now_ms: int) -> None:
+        key, lives_ms = workers_key(self._prefix), max(1, note.until - now_ms)
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hset(key, note.address, _encoder.encode(note))
+        pipe.pexpire(key, lives_ms)
+        pipe.hgetall(key)
+        pipe.pexpire(rules_key(self._prefix, note.version), lives_ms)
+        *_, known, kept = await pipe.execute()
+        over = [address for address, said in known.items() if not note_holds(said, now_ms)]
+        if over:
+            await self._redis.hdel(key, *over)
+        if not kept:
+            await self._redis.set(rules_key(self._prefix, note.version), _encoder.encode(rules), px=lives_ms)
+
+    async def withdraw(self, address: str) -> None:
+        """The worker at `address` ends. Never fails: what it said ends by itself."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._redis.hdel(workers_key(self._prefix), address)
+        except REDIS_FAILURES as error:
+            self._failed("announce", error)
 
     async def _write(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> None:
         """One script, in this order: 1. suggestions, withdrawals, expiry; 2. whose; 3. progress, which tells of 1."""

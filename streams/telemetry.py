@@ -111,6 +111,9 @@ STREAMS = _gauge("avert_streams", "Streams of suggestions that are open.")
 STREAM_UPDATES = _counter("avert_stream_updates_total", "Lists of suggestions sent on streams.")
 STREAMS_ENDED = _counter("avert_streams_ended_total", "Streams that ended, by why.", "reason")
 STREAMS_REFUSED = _counter("avert_streams_refused_total", "Streams that were one too many, by the limit.", "limit")
+ADMIN_CALLS = _counter(
+    "avert_admin_calls_total", "Calls on the private port, by what became of them.", "call", "result",
+)
 KEYS_RELOADS = _counter("avert_keys_reloads_total", "Changes of the keys file, by what became of them.", "result")
 KEYS_BROKEN = _gauge("avert_keys_broken", "1 while the keys file cannot be used; the keys from before are in force.")
 
@@ -122,7 +125,7 @@ CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
     WITHDRAWALS: get_args(WithdrawalReason),
     COMMITS: ("ok", "refused", "late"),  # refused by the group; late: not within its time at a hand-over
     KAFKA_ERRORS: ("connect", "create_topics", "append", "send", "close", "rules"),
-    REDIS_ERRORS: ("ping", "deliver", "read", "progress", "changes", "limits", "decode"),
+    REDIS_ERRORS: ("ping", "deliver", "announce", "read", "progress", "changes", "limits", "workers", "decode"),
     RULES_LOADED: ("draft", "shadow", "live", "off"),
     RULES_RELOADS: ("applied", "broken", "unpublished"),
     RULES_BROKEN: ("directory", "topic"),

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio as redis
 
 from streams.core.effects import Suggestion, Withdrawal
-from streams.delivery import Delivery
+from streams.delivery import Delivery, RuleNote, WorkerNote
 from streams.telemetry import REGISTRY
 from tests.http.support import delivering, now_ms, suggestion
 
@@ -122,3 +122,52 @@ async def test_a_silent_cache_never_holds_up_the_stream() -> None:
 async def test_a_wrong_password_is_a_false_too(valkey: redis.Redis, redis_url: str) -> None:
     async with delivering(redis_url.replace("redis://", "redis://nobody:wrong@")) as delivery:
         assert await delivery.deliver([suggestion("v")], {}) is False
+
+
+# --- what workers say of themselves
+
+
+async def test_a_worker_is_known_until_its_time_is_over(delivery: Delivery, valkey: redis.Redis) -> None:
+    now = now_ms()
+    first, second = (WorkerNote(address, (0,), 2, "v1", now, now + 15_000) for address in ("http://a", "http://b"))
+    rules = [RuleNote("r", "A rule", "live")]
+    assert await delivery.announce(first, rules, now)
+    assert await delivery.announce(second, rules, now)
+    assert set(await valkey.hgetall("avert:workers")) == {b"http://a", b"http://b"}
+    later = now + 15_001
+    assert await delivery.announce(msgspec.structs.replace(second, until=later + 15_000), rules, later)
+    assert set(await valkey.hgetall("avert:workers")) == {b"http://b"}
+    assert msgspec.json.decode(await valkey.get("avert:rules:v1"), type=list[RuleNote]) == rules
+
+
+async def test_a_stranger_in_the_workers_hash_is_put_out(delivery: Delivery, valkey: redis.Redis) -> None:
+    await valkey.hset("avert:workers", "http://x", b"nonsense")
+    now = now_ms()
+    assert await delivery.announce(WorkerNote("http://a", (), 2, "v1", now, now + 15_000), [], now)
+    assert set(await valkey.hgetall("avert:workers")) == {b"http://a"}
+
+
+async def test_a_worker_that_ends_is_forgotten(delivery: Delivery, valkey: redis.Redis) -> None:
+    now = now_ms()
+    await delivery.announce(WorkerNote("http://a", (), 2, "v1", now, now + 15_000), [], now)
+    await delivery.withdraw("http://a")
+    assert await valkey.hgetall("avert:workers") == {}
+
+
+async def test_announcing_never_fails_without_the_cache() -> None:
+    delivery = Delivery("redis://127.0.0.1:1/0", 50)
+    assert await delivery.announce(WorkerNote("http://a", (), 2, "v1", 0, 15_000), [], 0) is False
+    await delivery.withdraw("http://a")
+
+
+async def test_changed_visitors_are_told_after_the_writes(delivery: Delivery, valkey: redis.Redis) -> None:
+    async with valkey.pubsub() as channel:
+        await channel.subscribe("avert:changes")
+        await channel.get_message(timeout=5)
+        await delivery.deliver([suggestion("v", "a"), suggestion("w", "b"), suggestion("v", "c")], {0: 1})
+        message = await channel.get_message(timeout=5)
+        assert msgspec.json.decode(message["data"]) == ["v", "w"]
+        await delivery.deliver([], {0: 2})
+        await delivery.deliver([suggestion("x")], {})
+        message = await channel.get_message(timeout=5)
+        assert msgspec.json.decode(message["data"]) == ["x"]

@@ -25,6 +25,7 @@ from streams.http.push import Push
 from streams.http.rates import Rates
 from streams.http.reading import SuggestionReader
 from streams.http.receipts import Receipts, Tokens
+from streams.http.rules import PublicRules
 from streams.http.shared import CountsInRedis, PlacesInRedis
 from streams.http.snippet.serve import Snippet
 from streams.http.suggestions import Suggestions
@@ -74,6 +75,7 @@ def build_routes(services: Services) -> list[Route]:
         Route("/v1/receipts", Endpoint(Receipts(services).post), methods=["POST"]),
         Route("/v1/tokens", Endpoint(Tokens(services).post), methods=["POST"]),
         Route("/avert.js", Endpoint(Snippet().get), methods=["GET"]),
+        Route("/v1/rules", Endpoint(PublicRules(services).get), methods=["GET"]),
         Route("/healthz", Endpoint(operations.healthz), methods=["GET"]),
         Route("/readyz", Endpoint(operations.readyz), methods=["GET"]),
         Route("/openapi.json", Endpoint(openapi), methods=["GET"]),

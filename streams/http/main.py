@@ -18,9 +18,9 @@ from starlette.types import ASGIApp
 
 from streams.errors import SettingsError
 from streams.http.access import ephemeral_keys
+from streams.http.admin import private_app
 from streams.http.app import build_app, build_services
 from streams.http.caller import Services
-from streams.http.operations import metrics_app
 from streams.keys import Keys, KeysFile, load_keys
 from streams.settings import Settings
 from streams.telemetry import READY, configure_logs, log
@@ -66,7 +66,7 @@ async def run_api(
     gc.freeze()
     servers = [
         server(build_app(services), settings, settings.api_host, api_port),
-        server(metrics_app(), settings, settings.metrics_host, metrics_port),
+        server(private_app(services), settings, settings.metrics_host, metrics_port),
     ]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

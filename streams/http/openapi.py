@@ -8,10 +8,11 @@ import msgspec
 
 from streams.http import models
 from streams.http.answers import ErrorAnswer
+from streams.http.rules import RulesOut
 
 _MODELS = (
     models.EventIn, models.EventsIn, models.EventsOut, models.SuggestionsOut, models.ReceiptIn, models.ReceiptOut,
-    models.TokenIn, models.TokenOut, models.HealthOut, models.ReadyOut, ErrorAnswer,
+    RulesOut, models.TokenIn, models.TokenOut, models.HealthOut, models.ReadyOut, ErrorAnswer,
 )
 API_VERSION = "1"  # of the calls under /v1/, not of the program
 _REF = "#/components/schemas/{name}"
@@ -100,6 +101,12 @@ def _paths() -> _Json:
                 "200": {"description": "JavaScript, with an ETag; gzip is spoken", "content": {"text/javascript": {}}},
                 "304": {"description": "Not modified."},
             },
+        }},
+        "/v1/rules": {"get": {
+            "operationId": "getRules",
+            "summary": "Which rules are in force, since when, in how many workers.",
+            "security": [{"serverKey": []}],
+            "responses": {"200": _answer("RulesOut", "As the workers say."), **_errors("401", "429", "503")},
         }},
         "/healthz": {"get": _probe("health", "HealthOut", "The process lives.")},
         "/readyz": {"get": _probe("ready", "ReadyOut", "Events can be taken: Kafka can be reached.", "503")},

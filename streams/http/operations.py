@@ -1,11 +1,9 @@
-"""What operations ask: ``/healthz``, ``/readyz``, and ``/metrics`` on a port of its own."""
+"""What operations ask: ``/healthz``, ``/readyz``, and ``/metrics`` (on the private port, see admin.py)."""
 
 from __future__ import annotations
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from streams.http.answers import answer
 from streams.http.caller import Services
@@ -34,10 +32,6 @@ class Operations:
         return answer(ReadyOut(kafka, kafka, redis), 200 if kafka else 503)
 
 
-async def _metrics(_request: Request) -> Response:
+async def metrics(_request: Request) -> Response:
+    """The metrics page; for the private port."""
     return Response(metrics_page(), media_type=METRICS_CONTENT_TYPE)
-
-
-def metrics_app() -> Starlette:
-    """The application of the private port: ``/metrics`` and nothing else."""
-    return Starlette(routes=[Route("/metrics", _metrics)])

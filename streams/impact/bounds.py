@@ -131,12 +131,13 @@ def rates_hold(
     alpha: float = ALPHA, best_at: float = BEST_AT,
 ) -> Any:
     """Whether `difference` lies within `rates_interval`; of whole arrays, and faster than finding the interval."""
-    (n0, x0), (n1, x1) = control, treated
-    near = np.abs(rates_z(control, treated, difference)) <= boundary(np.add(n0, n1), alpha, best_at)
-    low0, high0 = rate_interval(n0, x0, alpha / 2)
-    low1, high1 = rate_interval(n1, x1, alpha / 2)
-    exact = (low1 - high0 <= difference) & (difference <= high1 - low0)
-    return np.where(few(control, treated), exact, near)
+    (n0, x0), (n1, x1) = (tuple(np.atleast_1d(value) for value in arm) for arm in (control, treated))
+    holds = np.abs(rates_z((n0, x0), (n1, x1), difference)) <= boundary(n0 + n1, alpha, best_at)
+    small = few((n0, x0), (n1, x1))
+    low0, high0 = rate_interval(n0[small], x0[small], alpha / 2)
+    low1, high1 = rate_interval(n1[small], x1[small], alpha / 2)
+    holds[small] = (low1 - high0 <= difference) & (difference <= high1 - low0)
+    return holds
 
 
 def _in_errors(distance: Any, variance: Any) -> Any:

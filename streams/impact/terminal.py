@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streams.impact.listing import arm_name, listed
 from streams.impact.model import MICROS
 from streams.impact.report import ArmReport, Estimate, Report, RuleReport
 from streams.impact.words import NONE, change, count, day, days, moment, money, percent, points, probability
@@ -36,10 +37,10 @@ def _rule(rule: RuleReport, report: Report, console: Console) -> None:
     dates = "" if rule.first_exposure is None else f", {day(rule.first_exposure)} to {day(rule.last_exposure)}"
     console.rule(f"[bold]{escape(rule.title or rule.rule)}[/] · {escape(rule.label)}{dates}", align="left")
     for arm in rule.arms:
-        name = f"[bold]{escape(_name(arm))}[/]: " if len(rule.arms) > 1 else ""
+        name = f"[bold]{escape(arm_name(arm))}[/]: " if len(rule.arms) > 1 else ""
         console.print(f"{name}[{_COLOURS[arm.verdict.kind]}]{escape(arm.verdict.sentence)}[/]")
     if rule.arms:
-        console.print(_arms(rule))
+        console.print(_counted(rule))
         console.print(_differences(rule))
     for arm in rule.arms:
         _beside(rule, arm, console)
@@ -50,10 +51,6 @@ def _rule(rule: RuleReport, report: Report, console: Console) -> None:
     console.print()
 
 
-def _name(arm: ArmReport) -> str:
-    return f"{arm.arm} · {arm.variant}" if arm.variant else arm.arm
-
-
 def _table(*names: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for index, name in enumerate(names):
@@ -61,16 +58,20 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _arms(rule: RuleReport) -> Table:
-    table = _table("arm", "exposed", "with it", "rate", "times", "amount", "a visitor")
-    figures = [(rule.control, rule.arms[0].primary.control)]
-    figures += [(_name(arm), arm.primary.treated) for arm in rule.arms]
-    for name, one in figures:
+def _counted(rule: RuleReport) -> Table:
+    table = _table("outcome", "arm", "exposed", "with it", "rate", "times", "amount", "a visitor")
+    table.columns[1].justify = "left"
+    before = ""
+    for one in listed(rule):
+        found = one.figures
+        paid = found.amount or found.amount_per_outcome is not None
         table.add_row(
-            escape(name), count(one.visitors), count(one.with_outcome), percent(one.rate), count(one.count),
-            money(one.amount, rule.unit) if one.amount else NONE,
-            money(one.amount_per_visitor, rule.unit) if one.amount else NONE,
+            escape(one.label) if one.label != before else "", escape(one.arm), count(found.visitors),
+            count(found.with_outcome), percent(found.rate), count(found.count),
+            money(found.amount, one.unit) if paid else NONE,
+            money(found.amount_per_visitor, one.unit) if paid else NONE,
         )
+        before = one.label
     return table
 
 
@@ -80,7 +81,7 @@ def _differences(rule: RuleReport) -> Table:
         rate, amount = arm.primary.rate, arm.primary.amount
         worth = arm.savings.net if arm.savings.nudge_cost else arm.savings.gross
         table.add_row(
-            escape(_name(arm)), NONE if rate is None else points(rate.value), _ends(rate, ""),
+            escape(arm_name(arm)), NONE if rate is None else points(rate.value), _ends(rate, ""),
             NONE if amount is None else change(amount.value, rule.unit), _ends(amount, rule.unit),
             NONE if worth is None else money(worth.value, rule.unit), _money_ends(worth, rule.unit),
         )
@@ -104,7 +105,7 @@ def _beside(rule: RuleReport, arm: ArmReport, console: Console) -> None:
     for one in arm.beside:
         found = one.comparison.rate
         if found is not None:
-            name = f" ({_name(arm)})" if len(rule.arms) > 1 else ""
+            name = f" ({arm_name(arm)})" if len(rule.arms) > 1 else ""
             console.print(f"[{_STATES[one.state]}]{one.state:>4}[/]  {escape(one.comparison.label + name)}: "
                           f"{points(found.value)} ({_ends(found, '')})")  # fmt: skip
     if arm.dismissals is not None:
@@ -118,7 +119,7 @@ def _plan(rule: RuleReport, arm: ArmReport, report: Report, console: Console) ->
     if plan is None:
         return
     unit = "" if rule.measure == "rate" else rule.unit
-    name = f"{_name(arm)}: " if len(rule.arms) > 1 else ""
+    name = f"{arm_name(arm)}: " if len(rule.arms) > 1 else ""
     seen = "none yet" if plan.detectable is None else change(plan.detectable, unit, signed=False)
     wait = "" if plan.needed is None else f"; {percent(report.options.effect)} takes {count(plan.needed)} visitors"
     if plan.more and plan.days is not None:

@@ -20,13 +20,15 @@ from streams.core.explain import RuleNow, explain
 from streams.core.ruleset import Ruleset
 from streams.core.visitor import decode_visitor
 from streams.errors import SettingsError
+from streams.keys import AdminKey, Keys
+from streams.telemetry import log
 from streams.worker.partition import PartitionMemory
 
 _partition_of = DefaultPartitioner()
 
 
 class _AdminKeys(msgspec.Struct, frozen=True):
-    admin_keys: tuple[str, ...] = ()
+    admin_keys: tuple[str | AdminKey, ...] = ()
 
 
 class ExplainedNow(msgspec.Struct, frozen=True):
@@ -40,15 +42,36 @@ class ExplainedNow(msgspec.Struct, frozen=True):
 
 
 def load_admin_keys(path: Path | None) -> tuple[str, ...]:
-    """The admin keys of the keys file; none without a file. Raises SettingsError, which never shows a key."""
+    """The admin keys of the keys file that may explain; none without a file.
+
+    Raises SettingsError, which never shows a key.
+    """
     if path is None:
         return ()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_AdminKeys).admin_keys
+        file = msgspec.json.decode(path.read_bytes(), type=_AdminKeys)
+        return tuple(key.key for key in Keys(admin_keys=file.admin_keys).admins() if "explain" in key.scopes)
     except OSError as error:
         raise SettingsError(f"keys file {path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise SettingsError(f"keys file {path}: {error}") from error
+
+
+class AdminKeysNow:
+    """The admin keys as the file has them now: looked at with each question, of which there are few."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Raises SettingsError for a file that cannot be used; later ones leave the keys from before."""
+        self._path = path
+        self._keys = load_admin_keys(path)
+
+    def __call__(self) -> tuple[str, ...]:
+        """The keys."""
+        try:
+            self._keys = load_admin_keys(self._path)
+        except SettingsError as error:
+            log.error("keys_broken", error=str(error), in_force="the keys from before")
+        return self._keys
 
 
 class Explainer:
@@ -56,7 +79,7 @@ class Explainer:
 
     def __init__(
         self,
-        keys: tuple[str, ...],
+        keys: Callable[[], tuple[str, ...]],
         memories: Callable[[], list[PartitionMemory]],
         partitions: Callable[[], int],
         ruleset: Callable[[], Ruleset | None],
@@ -71,7 +94,7 @@ class Explainer:
         """One request."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         # All of them are looked at, however early one fits.
-        known = [compare_digest(key.encode("utf-8", "surrogateescape"), one.encode()) for one in self._keys]
+        known = [compare_digest(key.encode("utf-8", "surrogateescape"), one.encode()) for one in self._keys()]
         if scheme.lower() != "bearer" or not any(known):
             return _refused(401, "an admin key is needed")
         visitor, rule, ruleset = request.query.get("visitor"), request.query.get("rule"), self._ruleset()

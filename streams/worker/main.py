@@ -27,11 +27,12 @@ from streams.errors import AvertError, BrokerUnavailableError
 from streams.rulefiles.options import engine_options
 from streams.settings import Settings
 from streams.telemetry import READY, configure_logs, log
+from streams.worker.announce import Announcer
 from streams.worker.app import WorkerApp, build_app, scratch_folder
 from streams.worker.apply import Applier
 from streams.worker.clock import stepped_ms, wall_ms
 from streams.worker.commit import BatchProcedure
-from streams.worker.explaining import Explainer, load_admin_keys
+from streams.worker.explaining import AdminKeysNow, Explainer
 from streams.worker.lease import Lease
 from streams.worker.ledger import Ledger
 from streams.worker.link import Link
@@ -116,7 +117,7 @@ class Worker:
             applier, self._sender, self._delivery, self._link.ledger, settings.topic, changelog_name(settings),
         )
         explainer = Explainer(
-            load_admin_keys(settings.keys_file),
+            AdminKeysNow(settings.keys_file),
             lambda: self._link.table.ready_memories() if self._link.ready else [],
             lambda: self._partitions,
             lambda: self._rules.ruleset if self._rules is not None else None,
@@ -125,6 +126,13 @@ class Worker:
             settings.worker_http_host, settings.worker_http_port, lambda: self._link.ready, explainer.handle
         )
         self._partitions = settings.partitions  # of the topics, once they are known
+        self._announcer = Announcer(
+            self._delivery,
+            lambda: self._server.address,
+            lambda: tuple(memory.partition for memory in self._link.table.ready_memories()) if self._link.ready else (),
+            lambda: self._partitions,
+            lambda: self._rules.ruleset if self._rules is not None else None,
+        )
         self._app: WorkerApp
 
     async def run(self, ready: Callable[[], None] | None) -> None:
@@ -141,6 +149,7 @@ class Worker:
                 await self._serve()
         finally:
             READY.labels("worker").set(0)
+            await self._announcer.close()
             closing = [self._sender.close(), self._delivery.close(), self._server.close()]
             if self._rules is not None:
                 closing.append(self._rules.close())
@@ -183,6 +192,7 @@ class Worker:
             ("watchdog", watchdog.run()),
             ("thread watchdog", ThreadWatchdog(self._settings.watchdog_s).run()),
             ("crash", self._crash()),
+            ("announcer", self._announcer.run()),
         ]
         if self._rules is not None:
             jobs += [("rules' directory", self._rules.watch()), ("rules' topic", self._rules.follow())]

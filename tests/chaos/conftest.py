@@ -12,7 +12,7 @@ import pytest
 
 from streams.embedded.kafka import KafkaNode
 from tests.chaos.house import House, chaos_settings
-from tests.chaos.report import Report
+from tests.chaos.report import LINES, Report
 
 REPORT = pytest.StashKey[Report]()
 Build = Callable[..., House]
@@ -39,7 +39,8 @@ def one_node(build: Build, apache_kafka: KafkaNode) -> Build:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[REPORT] = Report()
+    path = config.getoption("--chaos-report")
+    config.stash[REPORT] = Report(LINES / Path(path).parent.name if path is not None else LINES)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,7 +52,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     return outcome
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    path = session.config.getoption("--chaos-report")
-    if path is not None:
-        session.config.stash[REPORT].write(Path(path))
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    outcome = yield
+    path = item.config.getoption("--chaos-report")
+    if path is not None:  # after each test, so that a run which is cut short leaves what it has
+        item.config.stash[REPORT].write(item.nodeid, Path(path))
+    return outcome

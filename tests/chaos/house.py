@@ -49,8 +49,8 @@ SEED = 20_261_122
 HOUR_MS = 3_600_000
 EVENTS_MAX = 1_000_000  # never reached: the load ends with the test
 PARTITIONS = 4
-VISITORS = 1_500
-PER_S = 600
+VISITORS = 1_000
+PER_S = 400
 SETTLE_S_MAX = 60.0
 WAIT_S_MAX = 60.0
 RECOVERY_S_MAX = 60.0  # back at work after the last fault, without a human
@@ -229,13 +229,16 @@ class House:
             settings.kafka_bootstrap, settings.topic("outcomes"), settings.partitions, APPLIED
         )
         self._ends = contextlib.ExitStack()
+        self._begun = False
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for hand in self.hands:
             hand.close()
+        if kind is not None and self._begun:
+            self.load.abandon()
         self._ends.close()
 
     # --- the parts ------------------------------------------------------------------------------------------------
@@ -267,6 +270,7 @@ class House:
         """Start load and watch; return when something has come through every partition."""
         self._ends.enter_context(self.watch)
         self._ends.enter_context(self.load)
+        self._begun = True
         self.until(lambda: len(self.watch.times) == self.settings.partitions, "the first events are through")
 
     # --- time goes by ---------------------------------------------------------------------------------------------

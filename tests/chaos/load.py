@@ -11,7 +11,8 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
@@ -28,6 +29,7 @@ DISORDER_MS = 300  # several collectors, each with its own clock
 LATE_MS = 11 * 60_000  # more than max_lateness
 PACE_S = 0.05  # the load sends a portion so often
 OUTAGE_MS_MAX = 240_000  # a broker may be away for so long
+ABANDON_S_MAX = 10.0
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Load:
     accepted: dict[tuple[int, int], Sent] = field(default_factory=dict)  # (partition, offset) -> what was acknowledged
     accepted_at: dict[tuple[int, int], float] = field(default_factory=dict)  # monotonic clock
     latest: int = 0  # greatest timestamp sent, ms
+    _task: asyncio.Task[None] | None = None
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "load"))
 
     def __enter__(self) -> Self:
@@ -108,15 +111,20 @@ class Load:
         self.stop()
 
     def stop(self) -> None:
-        """Send no more; return when everything sent is acknowledged. Raises what went wrong."""
+        """Send no more; return when everything sent is acknowledged (or abandoned). Raises what went wrong."""
         self._stop.set()
-        self._sending.result()
+        with suppress(CancelledError):
+            self._sending.result()
 
-    def check(self) -> None:
-        """Raise what went wrong, or that the load has come to its end."""
-        assert not self._sending.done(), self._sending.result()
+    def abandon(self) -> None:
+        """The test has failed: do not wait for acknowledgements, which a broker that is gone would not give."""
+        self._stop.set()
+        if self._task is not None and not self._sending.done():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        wait((self._sending,), ABANDON_S_MAX)
 
     async def _send(self) -> None:
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         producer = AIOKafkaProducer(
             bootstrap_servers=self.bootstrap, acks="all", linger_ms=5, request_timeout_ms=OUTAGE_MS_MAX
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -104,7 +105,7 @@ def test_one_of_three_brokers_killed(build: Build, kafka_cluster: KafkaCluster) 
         house.finish()
 
 
-@pytest.mark.fault("a partition without a leader: its only broker of three is killed for 30 s")
+@pytest.mark.fault("a partition without a leader: its only broker of three is killed; the others go on")
 def test_a_partition_without_a_leader(build: Build, kafka_cluster: KafkaCluster) -> None:
     """What is sent for the partition waits at the producers; the others go on all the time."""
     replicated = {"replicas": 3}
@@ -116,12 +117,14 @@ def test_a_partition_without_a_leader(build: Build, kafka_cluster: KafkaCluster)
         house.all_ready()
         house.act("node 3 is killed")
         kafka_cluster.nodes[2].kill()
-        house.rest(30.0)
-        others = house.through_since((house.last_fault or 0.0) + 15.0)
+        # The killed node led partitions of other topics, too: their new leaders are there after Kafka's 9 s.
+        killed = house.last_fault or 0.0
+        house.until(lambda: house.through_since(killed + 10.0).keys() >= {1, 2, 3}, "the others go on")
+        house.rest(10.0)
+        assert 0 not in house.through_since(killed + 1.0)
         kafka_cluster.nodes[2].start()
         house.over()
         house.finish()
-        assert others.keys() == {1, 2, 3}, "the other partitions did not go on"
 
 
 @contextmanager
@@ -138,9 +141,10 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> None:
-    """Take all the room that is left, but a few KiB."""
-    left = os.statvfs(disk)
-    (disk / FILLER).write_bytes(b"\0" * max(0, left.f_bavail * left.f_frsize - 64 * 1024))
+    """Take all the room that is left."""
+    with (disk / FILLER).open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(b"\0" * 64 * 1024)
 
 
 @pytest.mark.fault("Kafka's disk full for 10 s; room is made, and it is started again")

@@ -142,6 +142,8 @@ def loaded(client: httpx.Client, local: Local) -> Run:
 
     def another_wave_was_enough() -> bool:
         load.wave()
+        admin = {"Authorization": f"Bearer {local.keys.admin}"}
+        assert httpx.get(f"{local.api_metrics_url}/v1/rules", headers=admin).status_code == 200
         return scrapes() >= SCRAPES_MIN
 
     def all_is_done_and_scraped() -> bool:

@@ -40,7 +40,7 @@ class Served:
         self.memory = PartitionMemory(partition, core_machine(RULES))
         self.memory.clock = T0 + 5
         self.memories = [self.memory]
-        explainer = Explainer((KEY, "ak_other"), lambda: self.memories, lambda: partitions, lambda: self.rules)
+        explainer = Explainer(lambda: (KEY, "ak_other"), lambda: self.memories, lambda: partitions, lambda: self.rules)
         self.server = StatusServer("127.0.0.1", 0, lambda: True, explainer.handle)
         log = Log(RULES).add(0, "search")
         assert log.state is not None

@@ -58,8 +58,11 @@ PERSONAL_TRAITS = frozenset({
     "address", "avatar", "birthday", "email", "firstName", "first_name", "lastName", "last_name", "name", "phone",
     "username",
 })
-# Of a page's properties: these are `page`; `search` is the query string, which is not kept.
-_PAGE_PROPERTIES = frozenset({"url", "path", "title", "referrer", "search"})
+# Of a page's properties: these are `page`, or say the same again with the query string, which is not kept.
+_PAGE_PROPERTIES = frozenset({
+    "url", "path", "title", "referrer", "search", "tab_url", "initial_referrer", "referring_domain",
+    "initial_referring_domain",
+})
 _RESENT = ("sentAt", "_metadata", "writeKey")  # what differs when the same event is sent again
 
 

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from streams.impact.listing import arm_name, better_of
 from streams.impact.page.document import Section, figure, tiles
 from streams.impact.page.draw import RangeRow, ranges
-from streams.impact.page.rule import BADGES, arm_name, better_of
+from streams.impact.page.rule import BADGES
 from streams.impact.report import ArmReport, Estimate, Report, RuleReport
 from streams.impact.verdict import judged
 from streams.impact.words import NONE, count, money, percent, short_money

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
+from streams.impact.listing import arm_name, better_of, listed
 from streams.impact.page.document import Section, badge, figure, table, tiles
 from streams.impact.page.draw import BarRow, Moment, RangeRow, Write, bars, over_time, ranges
-from streams.impact.report import ArmFigures, ArmReport, Comparison, Estimate, Options, RuleReport, Suggestions
+from streams.impact.report import ArmReport, Comparison, Estimate, Options, RuleReport
 from streams.impact.verdict import judged
 from streams.impact.words import (
     NONE,
@@ -43,16 +44,6 @@ def rule_section(rule: RuleReport, options: Options) -> Section:
     parts += [_tiles(rule), *_pictures(rule), _arms_table(rule), *_money(rule), _beside(rule), _instead(rule)]
     parts += [_plan(rule, options), _split(rule)]
     return Section(f"rule-{rule.rule}", "".join(parts))
-
-
-def arm_name(arm: ArmReport) -> str:
-    """``treated`` or ``treated · short``."""
-    return f"{arm.arm} · {arm.variant}" if arm.variant else arm.arm
-
-
-def better_of(rule: RuleReport) -> int:
-    """1 where more of the target is better."""
-    return 1 if rule.kind == "conversion" else -1
 
 
 def _head(rule: RuleReport) -> str:
@@ -168,24 +159,26 @@ def _running(rule: RuleReport, arm: ArmReport) -> Iterator[str]:
 
 
 def _arms_table(rule: RuleReport) -> str:
-    if not rule.arms:
+    rows = []
+    before = ""
+    for one in listed(rule):
+        found = one.figures
+        paid = found.amount or found.amount_per_outcome is not None
+        rows.append((
+            one.label if one.label != before else "", one.arm, count(found.visitors), count(found.with_outcome),
+            percent(found.rate), count(found.count), money(found.amount, one.unit) if paid else NONE,
+            money(found.amount_per_visitor, one.unit) if paid else NONE,
+        ))  # fmt: skip
+        before = one.label
+    if not rows:
         return ""
-    figures: list[tuple[str, ArmFigures, Suggestions | None]] = [(rule.control, rule.arms[0].primary.control, None)]
-    figures += [(arm_name(arm), arm.primary.treated, arm.suggestions) for arm in rule.arms]
-    rows = [
-        (name, count(one.visitors), count(one.with_outcome), percent(one.rate), count(one.count),
-         money(one.amount, rule.unit) if one.amount else NONE,
-         money(one.amount_per_visitor, rule.unit) if one.amount else NONE,
-         *(([count(shown.shown), count(shown.clicked)] if shown else [NONE, NONE]) if _suggested(rule) else ()))
-        for name, one, shown in figures
-    ]  # fmt: skip
-    head = ["arm", "exposed", "with it", "rate", "times", "amount", "a visitor"]
-    head += ["shown", "clicked"] if _suggested(rule) else []
-    return "<h3>The arms in numbers</h3>" + table(head, rows)
-
-
-def _suggested(rule: RuleReport) -> bool:
-    return any(arm.suggestions.shown for arm in rule.arms)
+    head = ("outcome", "arm", "exposed", "with it", "rate", "times", "amount", "a visitor")
+    made = "<h3>Counted</h3>" + table(head, rows, left=(0, 1))
+    shown = [(arm_name(arm), arm.suggestions) for arm in rule.arms if arm.suggestions.made]
+    if shown:
+        counts = [(name, *map(count, (one.made, one.shown, one.clicked, one.dismissed))) for name, one in shown]
+        made += "<h3>Suggestions</h3>" + table(("arm", "made", "shown", "clicked", "dismissed"), counts)
+    return made
 
 
 def _money(rule: RuleReport) -> Iterator[str]:
