@@ -48,15 +48,10 @@ snippet-tools:
 	  cp streams/http/snippet/package.json streams/http/snippet/package-lock.json .cache/snippet/ && \
 	  npm ci --prefix .cache/snippet --silent --no-audit --no-fund || { rm .cache/snippet/package-lock.json; exit 1; }; }
 
-# All faults write the report that is kept; a few of them (CHAOS=short) one of their own.
+# All faults write tests/chaos/REPORT.md; a few of them (CHAOS=short) .cache/chaos/REPORT.md.
 CHAOS ?= all
-CHAOS_MARK_all := kafka
-CHAOS_MARK_short := kafka and not slow
-CHAOS_REPORT_all := tests/chaos/REPORT.md
-CHAOS_REPORT_short := .cache/chaos/REPORT.md
-
 chaos: $(STAMP) servers  ## every fault on Apache Kafka, half an hour; CHAOS=short: some minutes, for every change
-	@$(PYTHON) -m pytest -m "$(CHAOS_MARK_$(CHAOS))" --chaos-report $(CHAOS_REPORT_$(CHAOS)) $(TESTS)
+	@$(PYTHON) -m tests.chaos $(if $(filter short,$(CHAOS)),--short) $(TESTS)
 
 soak: $(STAMP) servers  ## SOAK_MINUTES of a steady load, visitors coming and going; is the memory flat?
 	@$(PYTHON) -m tests.chaos.soak --minutes $(SOAK_MINUTES)
@@ -66,9 +61,8 @@ check: $(STAMP)
 	@$(VENV)/bin/mypy
 	@$(PYTHON) -m pytest tests/test_house.py tests/core --cov=streams.core --cov-branch --cov-report=term:skip-covered --cov-fail-under=100
 
-bench: $(STAMP) servers
-	@for name in bench/*.py; do case $$name in */_*) ;; *) \
-	  $(PYTHON) -m bench.$$(basename $$name .py) || exit 1 ;; esac; done
+bench: $(STAMP) servers  ## the program beside its peers; an hour and a half. BENCH="--only jobs", "--quick": some of it
+	@$(PYTHON) -m bench $(BENCH)
 
 kafka: $(STAMP) kafka-libs  ## one Apache Kafka node on 127.0.0.1:$(KAFKA_PORT), in the foreground
 	@$(PYTHON) -m streams.embedded.kafka --port $(KAFKA_PORT)

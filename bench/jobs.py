@@ -165,7 +165,10 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="append each run to this file, one JSON object a line")
     parser.add_argument("--peers", default=",".join(PEERS_BY_NAME))
     parser.add_argument("--jobs", default=",".join(BENCH_JOBS))
+    parser.add_argument("--told", type=Path, help="measure nothing: tell of the runs that --keep has put there")
     options = parser.parse_args()
+    if options.told:
+        return tell([Run(**json.loads(line)) for line in options.told.read_text().splitlines()])
     peers, jobs = options.peers.split(","), options.jobs.split(",")
     sizes = sorted(map(int, options.events.split(",")))
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a topic just made has no leader yet, it says
@@ -177,6 +180,11 @@ def main() -> int:
         for size in sizes:
             for events, who in _turns(size, peers, first=size == sizes[0]):
                 runs += _one_log(bootstrap, cache.url, events, options, who, jobs)
+    return tell(runs)
+
+
+def tell(runs: list[Run]) -> int:
+    """The table and the last line; 1 when a peer's matches are not the reference's."""
     rows = summary(runs)
     table(("job", "peer", "events", "events/s", "CPU s / M", "MiB", "matches", "= reference", "load"), [
         [row["job"], row["peer"], row["events"], row["events_per_s"], row["cpu_s_per_m"], row["peak_mib"],

@@ -14,12 +14,13 @@ from bisect import bisect_right, insort
 from collections.abc import Callable
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from streams.core.conditions import CHANGED, SAME, Leaf
 from streams.core.event import MISSING, Event, field_value
-from streams.core.matcher import ValueTest, memorable
-from streams.core.visitor import NEVER, Session, State
+from streams.core.matcher import memorable
+from streams.core.session import NEVER, Session, State
+from streams.core.value_tests import ValueTest
 
 DISTINCT_MAX = 64  # different values that one condition tells apart: 64 hashes with their times are 1.2 KiB
 WINDOW_EVENTS_MAX = 64  # values of one window: 1.2 KiB
@@ -53,7 +54,7 @@ class DistinctLeaf(Leaf):
     """
 
     __slots__ = ("at_least", "at_most", "keep", "path", "within")
-    windowed = True
+    windowed: ClassVar[bool] = True
 
     def __init__(
         self, key: int, path: tuple[str, ...], at_least: int | None, at_most: int | None, within: int | None
@@ -173,7 +174,7 @@ class AggregateLeaf(FigureLeaf):
     """
 
     __slots__ = ("_fold", "function", "path")
-    windowed = True
+    windowed: ClassVar[bool] = True
 
     def __init__(
         self, key: int, function: str, path: tuple[str, ...], tests: tuple[ValueTest, ...], within: int | None
@@ -252,9 +253,9 @@ class RatioLeaf(FigureLeaf):
     """
 
     __slots__ = ("at_least_events",)
-    windowed = True
-    OF = 1
-    TO = 2
+    windowed: ClassVar[bool] = True
+    OF: Final = 1
+    TO: Final = 2
 
     def __init__(self, key: int, tests: tuple[ValueTest, ...], at_least_events: int, within: int | None) -> None:
         super().__init__(key, tests, within)

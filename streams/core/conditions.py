@@ -14,15 +14,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import insort
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from streams.core.event import MISSING, Event, field_value
-from streams.core.matcher import ValueTest, memorable
-from streams.core.visitor import NEVER, Session, State
+from streams.core.matcher import memorable
+from streams.core.session import NEVER, Session, State
+from streams.core.value_tests import ValueTest
 
-SAME = 0
-CHANGED = 1
-FRESH = 2
+SAME: Final = 0
+CHANGED: Final = 1
+FRESH: Final = 2
 
 MARKS_MAX = 48  # events that one sequence remembers
 ALIKE_MAX = 8  # of those, events that can play the same parts: the partial matches of one kind
@@ -33,16 +34,16 @@ COUNT_MAX = 256  # the largest n of `at_least: n`: a times list of 256 is 2.3 Ki
 class Leaf(ABC):
     """One condition that looks at events or time itself; shared by all rules that say the same."""
 
-    __slots__ = ("key",)
-    pulse = False  # holds only in the step at which it was fed
-    matching = False  # completes matches: each new one is a new edge
-    clocked = False  # waits for moments of its own
-    windowed = False  # time alone may end what holds
-    at_end = False  # looks at the session's end
-    moving = False  # its moment moves with every event
+    __slots__ = ("at_end", "clocked", "key")
+    pulse: ClassVar[bool] = False  # holds only in the step at which it was fed
+    matching: ClassVar[bool] = False  # completes matches: each new one is a new edge
+    windowed: ClassVar[bool] = False  # time alone may end what holds
+    moving: ClassVar[bool] = False  # its moment moves with every event
 
-    def __init__(self, key: int) -> None:
+    def __init__(self, key: int, *, clocked: bool = False, at_end: bool = False) -> None:
         self.key = key
+        self.clocked = clocked  # waits for moments of its own
+        self.at_end = at_end  # looks at the session's end
 
     @abstractmethod
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
@@ -73,7 +74,7 @@ class EventLeaf(Leaf):
     """The event at hand matches. Stateless: the engine knows which leaves were fed in this step."""
 
     __slots__ = ()
-    pulse = True
+    pulse: ClassVar[bool] = True
 
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         return FRESH
@@ -90,7 +91,7 @@ class CountLeaf(Leaf):
     """
 
     __slots__ = ("at_least", "at_most", "keep", "within")
-    windowed = True
+    windowed: ClassVar[bool] = True
 
     def __init__(self, key: int, at_least: int | None, at_most: int | None, within: int | None) -> None:
         super().__init__(key)
@@ -186,16 +187,15 @@ class MissingLeaf(Leaf):
     Violations are remembered for as long as an anchor from before them may still come late.
     """
 
-    __slots__ = ("at_end", "lateness", "span")
-    matching = clocked = True
-    VIOLATION = 1
-    ANCHOR = 2
+    __slots__ = ("lateness", "span")
+    matching: ClassVar[bool] = True
+    VIOLATION: Final = 1
+    ANCHOR: Final = 2
 
     def __init__(self, key: int, span: int | None, lateness: int) -> None:
-        super().__init__(key)
+        super().__init__(key, clocked=True, at_end=span is None)
         self.span = span
         self.lateness = lateness
-        self.at_end = span is None
 
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         state = session.states.get(self.key)
@@ -262,12 +262,13 @@ class IdleLeaf(Leaf):
     """
 
     __slots__ = ("needs_after", "span")
-    matching = clocked = moving = True
-    AFTER = 1
-    ANY = 2
+    matching: ClassVar[bool] = True
+    moving: ClassVar[bool] = True
+    AFTER: Final = 1
+    ANY: Final = 2
 
     def __init__(self, key: int, span: int, needs_after: bool) -> None:
-        super().__init__(key)
+        super().__init__(key, clocked=True)
         self.span = span
         self.needs_after = needs_after
 

@@ -12,12 +12,13 @@
 from __future__ import annotations
 
 from streams.core.decide import Moment, withdraw
-from streams.core.effects import OutcomeRecord, Receipt, ReceiptKind
+from streams.core.effects import Effect, OutcomeRecord, Receipt, ReceiptKind
 from streams.core.event import Event
 from streams.core.matcher import listens_to
 from streams.core.outcome import amount_of, credit, micros_of
 from streams.core.prices import price_at
-from streams.core.ruleset import Outcome
+from streams.core.ruleset import Outcome, Ruleset
+from streams.core.session import Visitor
 from streams.core.suggestion import effect_id
 from streams.core.visitor import remember_report
 
@@ -65,22 +66,22 @@ def happen(moment: Moment, outcome: Outcome) -> None:
         )
 
 
-def receive(moment: Moment, event: Event) -> None:
-    """Count a receipt."""
+def receive(state: Visitor, event: Event, at: int, ruleset: Ruleset, effects: list[Effect]) -> None:
+    """Count a receipt of time `at`, ms."""
     kind, bit = RECEIPTS[event.type]
     named = event.props.get("suggestion")
-    for live in moment.state.live:
+    for live in state.live:
         if live.id == named and not live.answered & bit:
             live.answered |= bit
-            cost = moment.ruleset.program.nudge_cost if kind == "shown" else 0.0
-            moment.effects.append(
+            cost = ruleset.program.nudge_cost if kind == "shown" else 0.0
+            effects.append(
                 Receipt(
                     id=effect_id("receipt", live.id, kind),
-                    visitor=moment.state.visitor,
+                    visitor=state.visitor,
                     rule=live.rule,
                     suggestion=live.id,
                     kind=kind,
-                    at=moment.at,
+                    at=at,
                     variant=live.variant,
                     cost_micros=micros_of(cost),
                 )

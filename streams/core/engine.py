@@ -23,33 +23,38 @@ A timer goes through 7 (for its own leaf), 9, 10 and 11.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Final
 
 from streams.core.conditions import FRESH, Leaf
 from streams.core.counted import RECEIPTS, happen, is_report, receive, told
 from streams.core.decide import Moment, decide, withdraw
 from streams.core.effects import Effect, EventResult
-from streams.core.event import Event, clamp_ts
+from streams.core.event import Event, clamp_ts, consents
+from streams.core.nodes import NONE
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
+from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id
 from streams.core.session_fields import note_facts
 from streams.core.suggestion import history_matters_until
-from streams.core.tree import NONE
-from streams.core.visitor import NEVER, SESSIONS_MAX, Session, Visitor, history_of, id_hash, remember_id
+from streams.core.visitor import SESSIONS_MAX, LiveSuggestion, history_of
+from streams.core.wire import Placed, Position
+
+__all__ = ["Position", "step", "tick"]
 
 _NOBODY: frozenset[str] = frozenset()
 _GONE: tuple[None, tuple[Fires, ...]] = (None, ())
-_GRANTED = ("granted", "true", "yes")
-
-
-class Position(NamedTuple):
-    """Where in its partition a record stands: its offset, and its timestamp in ms."""
-
-    offset: int
-    timestamp: int
+# The results that nearly all events have, and what the engine sorts by: named once, as looking up a member of an enum
+# and making a closure cost as much as the comparison itself.
+_APPLIED: Final = EventResult.APPLIED
+_LATE: Final = EventResult.LATE
+_REPLAYED: Final = EventResult.REPLAYED
+_last_of = attrgetter("last")
+_due_of = attrgetter("due")
+_index_of = attrgetter("index")
 
 
 def step(
-    state: Visitor | None, event: Event, position: Position, ruleset: Ruleset, now: int
+    state: Visitor | None, event: Event, position: Placed, ruleset: Ruleset, now: int
 ) -> tuple[Visitor | None, EventResult, list[Effect]]:
     """Apply one event to its visitor. `now` is the partition's clock, ms, not before the record's timestamp.
 
@@ -57,8 +62,9 @@ def step(
     in their order.
     """
     effects: list[Effect] = []
-    if state is not None and position.offset <= state.offset:  # 1
-        return state, EventResult.REPLAYED, effects
+    offset = position.offset
+    if state is not None and offset <= state.offset:  # 1
+        return state, _REPLAYED, effects
     if state is not None and state.due <= now:  # 2
         _fire_due(state, ruleset, now, effects)
         if not state.sessions and _matters_until(state, ruleset) <= now:
@@ -70,26 +76,29 @@ def step(
         event, ruleset.options.consent_default
     ):  # 3
         if state is not None:
-            withdraw(state, now, "no_consent", effects, lambda live: True)
+            withdraw(state, now, "no_consent", effects, _all_of_them)
         return None, EventResult.NO_CONSENT, effects
     if state is None:
-        state = Visitor(visitor=event.visitor)
-    state.offset = position.offset
-    state.clock = max(state.clock, now)
+        state = Visitor(event.visitor)
+    state.offset = offset
+    if now > state.clock:
+        state.clock = now
     hashed = id_hash(event.id)  # 4
     if hashed in state.recent or hashed in state.reported:
         _reschedule(state, ruleset)
         return state, EventResult.DUPLICATE, effects
     ts = clamp_ts(event.ts, position.timestamp)
+    if event.type in RECEIPTS:
+        receive(state, event, ts, ruleset, effects)
     if reported or now - ts > ruleset.options.max_lateness_ms:  # 5
+        result = EventResult.REPORTED if reported else _LATE
         if not reported:
             remember_id(state, hashed)
         _late(state, event, ts, ruleset, effects, hashed)
-        result = EventResult.REPORTED if reported else EventResult.LATE
     else:
+        result = _APPLIED
         remember_id(state, hashed)
         _apply(state, event, ts, ruleset, effects)
-        result = EventResult.APPLIED
     _reschedule(state, ruleset)  # 11
     return state, result, effects
 
@@ -104,41 +113,31 @@ def tick(state: Visitor, ruleset: Ruleset, now: int) -> tuple[Visitor | None, li
     return state, effects
 
 
-def consents(event: Event, default: bool) -> bool:
-    """What the event says of the visitor's consent to personalization; `default` when it says nothing.
-
-    What is not clearly a yes is a no.
-    """
-    given = event.context.get("consent")
-    if given is None:
-        return default
-    if type(given) is dict:
-        given = given.get("personalization")
-    return given is True or (type(given) is str and given.strip().lower() in _GRANTED)
-
-
 # --- an event ------------------------------------------------------------------------------------------------
 
 
 def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
-    if event.type == "suggestion_shown":
-        # The site's act, not the visitor's: no condition counts it, and it ends no idleness.
-        receive(Moment(state, _no_session(event, ts), event, event.id, ts, ruleset, effects), event)
-        return
+    kind = event.type
+    if kind == "suggestion_shown":
+        return  # the site's act, not the visitor's: it neither counts nor ends an idleness
     session = _session_for(state, event, ts, ruleset, effects)  # 6
-    fed: list[tuple[Listening, int]] = []
-    for heard in ruleset.audience(event.type).of(event):
-        mask = heard.mask if heard.test is None else heard.test(event, session)
+    fed: list[Listening] = []
+    masks: list[int] = []
+    for heard in ruleset.audience(kind).of(event):
+        mask = heard.mask(event, session)
         if mask:
-            fed.append((heard, mask))
-    if session.holding:
-        _release(session, ruleset, ts, {trigger.key for heard, _ in fed for trigger in heard.triggers})  # 7
+            fed.append(heard)
+            masks.append(mask)
+    if session.holding and fed:
+        _release(session, ruleset, ts, _keys_concerned(fed))  # 7
     withdrawn = _withdrawn(state, session, event, ruleset) if state.live else _NOBODY
-    touched = set() if session.events else set(ruleset.initial)
+    begins = not session.events
     note_facts(session, event, ts)  # 8
+    if not fed and not begins and not withdrawn:
+        return  # most events: they concern no rule
+    touched: set[Fires] = set(ruleset.initial) if begins else set()
     hits: set[int] = set()
-    timers = session.timers
-    for heard, mask in fed:
+    for heard, mask in zip(fed, masks, strict=True):
         leaf = heard.leaf
         change = leaf.feed(session, mask, ts, event)
         if change:
@@ -146,36 +145,36 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
             if change & FRESH:
                 hits.add(leaf.key)
         if heard.timed:
-            _set_timer(timers, leaf, session)
-    receipt = event.type in RECEIPTS
-    if touched or withdrawn or receipt:
+            _set_timer(session.timers, leaf, session)
+    if touched or withdrawn:
         moment = Moment(state, session, event, event.id, ts, ruleset, effects)
-        if receipt:
-            receive(moment, event)
         _judge(moment, touched, session.last, hits)  # 9, 10
         if withdrawn:
             _withdraw(moment, event, withdrawn)
 
 
-def _no_session(event: Event, ts: int) -> Session:
-    return Session(id=event.session or "", start=ts, last=ts)
+def _keys_concerned(fed: list[Listening]) -> set[int]:
+    keys: set[int] = set()
+    for heard in fed:
+        for trigger in heard.triggers:
+            keys.add(trigger.key)
+    return keys
 
 
 def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect], hashed: int) -> None:
-    session = _find_session(state, event, ts, ruleset) or _no_session(event, ts)
+    session = _find_session(state, event, ts, ruleset) or Session(id=event.session or "", start=ts, last=ts)
     moment = Moment(state, session, event, event.id, ts, ruleset, effects)
     told(moment, event, hashed)
-    if event.type in RECEIPTS:
-        receive(moment, event)
     if event.type == "suggestion_dismissed":  # a "no" counts whenever it comes
         _withdraw(moment, event, _withdrawn(state, session, event, ruleset))
 
 
 def _find_session(state: Visitor, event: Event, ts: int, ruleset: Ruleset) -> Session | None:
     timeout = ruleset.options.session_timeout_ms
-    explicit = event.session is not None
+    name = event.session
+    explicit = name is not None
     for session in state.sessions:
-        if session.explicit != explicit or (explicit and session.id != event.session):
+        if session.explicit != explicit or (explicit and session.id != name):
             continue
         if session.start - timeout < ts < session.last + timeout:
             return session
@@ -186,11 +185,11 @@ def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effect
     found = _find_session(state, event, ts, ruleset)
     if found is None and event.type in RECEIPTS and event.session is None:
         # The site's answer need not know the session's id: it belongs to the visit that goes on.
-        found = max(state.sessions, key=lambda session: session.last, default=None)
+        found = max(state.sessions, key=_last_of, default=None)
     if found is not None:
         return found
     if len(state.sessions) >= SESSIONS_MAX:
-        oldest = min(state.sessions, key=lambda session: session.last)
+        oldest = min(state.sessions, key=_last_of)
         _end_session(state, oldest, ruleset, oldest.last, effects)  # before its time, but at one that never varies
     name = event.session or blake2b(f"{state.visitor}\x1f{event.id}".encode(), digest_size=8).hexdigest()
     explicit = event.session is not None
@@ -214,10 +213,13 @@ def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None
     session = moment.session
     rules: list[Rule] = []
     happened: list[Outcome] = []
-    for trigger in sorted(touched, key=lambda trigger: trigger.index) if len(touched) > 1 else touched:
-        held = trigger.key in session.holding
+    holding = session.holding
+    for trigger in sorted(touched, key=_index_of) if len(touched) > 1 else touched:
         tree = trigger.tree
         holds = tree.holds(session, at, hits, NONE)
+        held = bool(holding) and trigger.key in holding
+        if not holds and not held:
+            continue
         # A new match is a new edge, unless the tree holds without it as well.
         if holds and (not held or not (tree.pulses.isdisjoint(hits) or tree.holds(session, at, hits, hits))):
             if isinstance(trigger, Rule):
@@ -230,13 +232,17 @@ def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None
             (not tree.momentary and tree.pulses.isdisjoint(hits)) or tree.holds(session, at, NONE, NONE)
         )
         if steady and not held:
-            session.holding.append(trigger.key)
+            holding.append(trigger.key)
         elif held and not steady:
-            session.holding.remove(trigger.key)
+            holding.remove(trigger.key)
     for outcome in happened:
         happen(moment, outcome)
     if rules:
         decide(moment, rules, frozenset(outcome.name for outcome in happened))
+
+
+def _all_of_them(_: LiveSuggestion) -> bool:
+    return True
 
 
 def _award(session: Session, awarding: Awarding, moment: Moment) -> None:
@@ -276,7 +282,7 @@ def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect])
     """Fire every timer due at or before `now`, each as of its own deadline, earliest first."""
     sessions = state.sessions
     while sessions:
-        session = sessions[0] if len(sessions) == 1 else min(sessions, key=lambda session: session.due)
+        session = sessions[0] if len(sessions) == 1 else min(sessions, key=_due_of)
         if session.due > now:
             return
         at = session.due
@@ -328,9 +334,10 @@ def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, ef
 
 def _session_due(session: Session, ruleset: Ruleset) -> int:
     due = session.last + ruleset.options.session_timeout_ms
-    for timer in session.timers.values():
-        if timer < due:
-            due = timer
+    if session.timers:
+        for timer in session.timers.values():
+            if timer < due:
+                due = timer
     for leaf in ruleset.idle:
         due = min(due, leaf.next_change(session))
     return due

@@ -9,45 +9,50 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from streams.core.effects import Refusal
+from streams.core.wire import Event, Refused
 
-EVENT_BYTES_MAX = 16 * 1024  # a click with its page fits in 1 KiB; above 16 it is not a click
-DEPTH_MAX = 8  # the event object itself is depth 1
-KEYS_MAX = 64  # in one object
-STRING_BYTES_MAX = 2 * 1024  # as UTF-8
-ID_CHARS_MAX = 64
-VISITOR_CHARS_MAX = 128
-TYPE_CHARS_MAX = 64
-DEAD_LETTER_BYTES_MAX = 2 * 1024  # enough to recognise the sender's mistake, too little to fill a disk
+EVENT_BYTES_MAX: Final = 16 * 1024  # a click with its page fits in 1 KiB; above 16 it is not a click
+DEPTH_MAX: Final = 8  # the event object itself is depth 1
+KEYS_MAX: Final = 64  # in one object
+STRING_BYTES_MAX: Final = 2 * 1024  # as UTF-8
+ID_CHARS_MAX: Final = 64
+VISITOR_CHARS_MAX: Final = 128
+TYPE_CHARS_MAX: Final = 64
+_KEY_BYTES_MIN: Final = 5  # of an object: `"":1,`
+_OBJECTS: Final = 4  # in a plain event: itself, page, props, context
+DEAD_LETTER_BYTES_MAX: Final = 2 * 1024  # enough to recognise the sender's mistake, too little to fill a disk
+
+__all__ = [
+    "DEAD_LETTER_BYTES_MAX",
+    "DEPTH_MAX",
+    "EVENT_BYTES_MAX",
+    "ID_CHARS_MAX",
+    "KEYS_MAX",
+    "MISSING",
+    "STRING_BYTES_MAX",
+    "VISITOR_CHARS_MAX",
+    "Event",
+    "Refused",
+    "check_event",
+    "clamp_ts",
+    "consents",
+    "dead_letter_text",
+    "encode_event",
+    "field_value",
+    "parse_event",
+    "scrub_event",
+    "scrub_text",
+    "scrub_url",
+]  # fmt: skip
 
 _TYPE_NAME = re.compile(r"[a-z0-9_.]{1,64}\Z")
-_TYPE_NAMES_REMEMBERED_MAX = 4096
+_TYPE_NAMES_REMEMBERED_MAX: Final = 4096
 _known_type_names: set[str] = set()  # a memo of names that passed; no input changes an answer through it
-
-
-class Event(msgspec.Struct, gc=False, omit_defaults=True):
-    """One thing that a visitor did (wire format: section "The event" of docs/architecture.md). Times in ms."""
-
-    id: str
-    visitor: str
-    type: str
-    ts: int
-    session: str | None = None
-    received: int | None = None
-    page: dict[str, Any] = {}
-    props: dict[str, Any] = {}
-    context: dict[str, Any] = {}
-
-
-class Refused(NamedTuple):
-    """Why bytes are not an event: the reason from the closed set, and a sentence for whoever sent it."""
-
-    reason: Refusal
-    detail: str
 
 
 _decoder = msgspec.json.Decoder(Event)
@@ -93,14 +98,16 @@ def _is_plain(raw: bytes) -> bool:
     """Whether the bytes alone show that nothing in the event can break a limit of its objects.
 
     Shorter than a long string; no more braces than the event and its three objects have; no list; no more colons
-    than one object may have keys. A text with such characters in it makes the answer no, never wrongly yes.
+    than one object may have keys, or too short for so many. A text with such characters in it makes the answer no,
+    never wrongly yes.
     """
     return (
-        len(raw) <= STRING_BYTES_MAX and raw.count(b"{") <= _OBJECTS and raw.count(b":") <= KEYS_MAX and b"[" not in raw
+        len(raw) <= STRING_BYTES_MAX
+        and raw.count(b"{") <= _OBJECTS
+        and (len(raw) <= KEYS_MAX * _KEY_BYTES_MIN or raw.count(b":") <= KEYS_MAX)
+        and b"[" not in raw
     )
 
-
-_OBJECTS = 4
 
 
 def _why_not_json(raw: bytes, error: msgspec.DecodeError) -> Refused:
@@ -177,9 +184,26 @@ def clamp_ts(ts: int, record_timestamp: int) -> int:
     return 0 if ts < 0 else min(ts, record_timestamp)
 
 
+_GRANTED = ("granted", "true", "yes")
+
+
+def consents(event: Event, default: bool) -> bool:
+    """What the event says of the visitor's consent to personalization; `default` when it says nothing.
+
+    What is not clearly a yes is a no.
+    """
+    context = event.context
+    given = context.get("consent") if context else None
+    if given is None:
+        return default
+    if type(given) is dict:
+        given = given.get("personalization")
+    return given is True or (type(given) is str and given.strip().lower() in _GRANTED)
+
+
 # --- fields ------------------------------------------------------------------------------------------------
 
-MISSING = object()  # what a path finds when there is nothing
+MISSING: Final = object()  # what a path finds when there is nothing
 
 
 def field_value(event: Event, path: tuple[str, ...]) -> Any:
@@ -287,7 +311,7 @@ def _scrub(value: Any) -> Any:
     return value
 
 
-_SMALLEST_CARD = 10**12
+_SMALLEST_CARD: Final = 10**12
 
 
 def dead_letter_text(raw: bytes | None) -> tuple[str, bool]:

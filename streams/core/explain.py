@@ -20,9 +20,10 @@ from streams.core.conditions import Leaf
 from streams.core.decide import Moment, decide
 from streams.core.effects import Decision, Suppression
 from streams.core.event import MISSING
+from streams.core.nodes import NONE, Keys
 from streams.core.ruleset import Rule, Ruleset
 from streams.core.session_fields import session_reader
-from streams.core.tree import NONE, Keys, Tree
+from streams.core.tree import Tree
 from streams.core.visitor import NEVER, Session, Visitor, decode_visitor, encode_visitor
 
 _UNITS_MS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from streams.core import definition as d
 from streams.core.aggregates import DISTINCT_MAX, WINDOW_EVENTS_MAX, AggregateLeaf, DistinctLeaf, RatioLeaf
 from streams.core.conditions import COUNT_MAX, CountLeaf, EventLeaf, IdleLeaf, Leaf, MissingLeaf, SessionLeaf
-from streams.core.matcher import ValueTest, split_path, value_problem, value_test
+from streams.core.matcher import split_path, value_problem
 from streams.core.sequence_plan import EVERY, Heard, Refuse, sequence_leaf
 from streams.core.session_fields import session_problem, session_test
 from streams.core.signals import SignalLeaf, SignalOptions, detector
+from streams.core.value_tests import ValueTest, value_test
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""An event pattern (`event`, `where`) compiled to a predicate.
+"""An event pattern (`event`, `where`) compiled to a predicate; value_tests.py has the tests of single values.
 
 1. A missing field fails every test but ``exists: false``, ``ne`` and ``not_in``.
 2. Equality does not cross kinds: ``0`` is not ``"0"`` and not ``false``; ``1`` is ``1.0``.
@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,109 +16,24 @@ import re2
 
 from streams.core.definition import FieldTest, Matcher, Operator, Scalar, StepValue
 from streams.core.event import MISSING, Event, field_value
-from streams.core.visitor import id_hash
+from streams.core.session import id_hash
+from streams.core.value_tests import ValueTest, glob_test, ordered_test, same_value, value_test
 
 if TYPE_CHECKING:
-    from streams.core.visitor import Session
+    from streams.core.session import Session
 
 Entry = TypeVar("Entry")
-ValueTest = Callable[[Any], bool]
-Predicate = Callable[[Event, "Session"], bool]
 
 
-def glob_test(pattern: str) -> ValueTest:
-    """A test of strings against a glob whose only special character is ``*`` (any run, also an empty one)."""
-    head, *middle = pattern.split("*")
-    if not middle:
-        return lambda value: value == pattern
-    tail = middle.pop()
+class Predicate(ABC):
+    """The `where` of a matcher."""
 
-    def test(value: Any) -> bool:
-        if type(value) is not str or not value.startswith(head):
-            return False
-        at, end = len(head), len(value) - len(tail)
-        if end < at or not value.endswith(tail):
-            return False
-        for part in middle:
-            found = value.find(part, at, end)
-            if found < 0:
-                return False
-            at = found + len(part)
-        return True
+    __slots__ = ()
 
-    return test
+    @abstractmethod
+    def __call__(self, event: Event, session: Session) -> bool:
+        """Whether the event passes; the session knows what came before it."""
 
-
-def same_value(left: Any, right: Any) -> bool:
-    """Equality that does not take True for 1."""
-    return left == right and (type(left) is bool) == (type(right) is bool)
-
-
-def _eq(value: Any) -> ValueTest:
-    if type(value) is str:
-        return lambda found: found == value
-    return lambda found: same_value(found, value)
-
-
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any], ValueTest]:
-    def build(bound: Any) -> ValueTest:
-        if type(bound) is str:
-            return lambda found: type(found) is str and compare(found, bound)
-        return lambda found: type(found) in (int, float) and compare(found, bound)
-
-    return build
-
-
-def _between(bounds: Any) -> ValueTest:
-    low, high = bounds
-    return lambda found: type(found) in (int, float) and low <= found <= high
-
-
-def _in(values: Any) -> ValueTest:
-    globs = [glob_test(value) for value in values if type(value) is str and "*" in value]
-    plain = [value for value in values if not (type(value) is str and "*" in value)]
-    return lambda found: any(same_value(found, value) for value in plain) or any(test(found) for test in globs)
-
-
-def _contains(part: Any) -> ValueTest:
-    def test(found: Any) -> bool:
-        if type(found) is str:
-            return type(part) is str and part in found
-        return type(found) is list and any(same_value(item, part) for item in found)
-
-    return test
-
-
-def _matches(pattern: Any) -> ValueTest:
-    compiled = re2.compile(pattern)
-    return lambda found: type(found) is str and compiled.search(found) is not None
-
-
-def _negated(build: Callable[[Any], ValueTest]) -> Callable[[Any], ValueTest]:
-    def build_negated(value: Any) -> ValueTest:
-        test = build(value)
-        return lambda found: found is MISSING or not test(found)
-
-    return build_negated
-
-
-_TESTS: dict[Operator, Callable[[Any], ValueTest]] = {
-    Operator.EQ: _eq,
-    Operator.NE: _negated(_eq),
-    Operator.IN: _in,
-    Operator.NOT_IN: _negated(_in),
-    Operator.GT: _ordered(lambda left, right: bool(left > right)),
-    Operator.GTE: _ordered(lambda left, right: bool(left >= right)),
-    Operator.LT: _ordered(lambda left, right: bool(left < right)),
-    Operator.LTE: _ordered(lambda left, right: bool(left <= right)),
-    Operator.BETWEEN: _between,
-    Operator.CONTAINS: _contains,
-    Operator.STARTS_WITH: lambda value: lambda found: type(found) is str and found.startswith(value),
-    Operator.ENDS_WITH: lambda value: lambda found: type(found) is str and found.endswith(value),
-    Operator.GLOB: glob_test,
-    Operator.MATCHES: _matches,
-    Operator.EXISTS: lambda wanted: lambda found: (found is not MISSING) == wanted,
-}
 
 _WANTS_TEXT = (Operator.STARTS_WITH, Operator.ENDS_WITH, Operator.GLOB, Operator.MATCHES)
 _WANTS_ORDER = (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE)
@@ -126,18 +42,18 @@ _WANTS_SEVERAL = (Operator.IN, Operator.NOT_IN, Operator.BETWEEN)
 
 def value_problem(test: FieldTest) -> str | None:
     """What is wrong with the test's own value, as a sentence; None when nothing is."""
-    operator, value = test.operator, test.value
+    kind, value = test.operator, test.value
     if isinstance(value, StepValue):
-        return None if operator in STEP_OPERATORS else f"`{operator}` cannot compare with an earlier step"
-    if operator in _WANTS_TEXT and type(value) is not str:
-        return f"`{operator}` takes a text, not {value!r}"
-    if operator in _WANTS_ORDER and type(value) not in (str, int, float):
-        return f"`{operator}` takes a number or a text, not {value!r}"
-    if (operator in _WANTS_SEVERAL) != (type(value) is tuple):
-        return f"`{operator}` takes {'a list' if operator in _WANTS_SEVERAL else 'one value'}, not {value!r}"
-    if operator is Operator.BETWEEN and not _is_range(value):
+        return None if kind in STEP_OPERATORS else f"`{kind}` cannot compare with an earlier step"
+    if kind in _WANTS_TEXT and type(value) is not str:
+        return f"`{kind}` takes a text, not {value!r}"
+    if kind in _WANTS_ORDER and type(value) not in (str, int, float):
+        return f"`{kind}` takes a number or a text, not {value!r}"
+    if (kind in _WANTS_SEVERAL) != (type(value) is tuple):
+        return f"`{kind}` takes {'a list' if kind in _WANTS_SEVERAL else 'one value'}, not {value!r}"
+    if kind is Operator.BETWEEN and not _is_range(value):
         return f"`between` takes two numbers, the lower one first, not {value!r}"
-    if operator is Operator.MATCHES:
+    if kind is Operator.MATCHES:
         try:
             re2.compile(value)
         except re2.error as error:
@@ -165,13 +81,12 @@ def step_value(test: FieldTest) -> StepValue | None:
     return test.value if isinstance(test.value, StepValue) else None
 
 
-def step_test(operator: Operator) -> Callable[[Any, Any], bool]:
+def step_test(kind: Operator) -> Callable[[Any, Any], bool]:
     """The test of a value against that of an earlier step; None stands for a field that was not there."""
-    if operator is Operator.NE:
+    if kind is Operator.NE:
         return lambda found, other: not values_equal(found, other)
-    if operator in _WANTS_ORDER:
-        build = _TESTS[operator]
-        return lambda found, other: type(other) in (str, int, float) and build(other)(found)
+    if kind in _WANTS_ORDER:
+        return lambda found, other: type(other) in (str, int, float) and ordered_test(kind, other)(found)
     return values_equal
 
 
@@ -180,39 +95,91 @@ def values_equal(left: Any, right: Any) -> bool:
     return left is not None and right is not None and same_value(left, right)
 
 
-def value_test(test: FieldTest) -> ValueTest:
-    """The test of one value. `test.operator` must not be a relative one."""
-    return _TESTS[test.operator](test.value)
-
-
 def split_path(path: str) -> tuple[str, ...]:
     """``props.cart.0.total`` -> ``("props", "cart", "0", "total")``."""
     return tuple(path.split("."))
 
 
+class _PropIs(Predicate):
+    """``props.NAME`` is this very text: nearly all tests; spares the walk."""
+
+    __slots__ = ("_name", "_wanted")
+
+    def __init__(self, name: str, wanted: str) -> None:
+        self._name = name
+        self._wanted = wanted
+
+    def __call__(self, event: Event, session: Session) -> bool:
+        return bool(event.props.get(self._name) == self._wanted)
+
+
+class _PropPasses(Predicate):
+    """``props.NAME`` passes the test."""
+
+    __slots__ = ("_name", "_test")
+
+    def __init__(self, name: str, test: ValueTest) -> None:
+        self._name = name
+        self._test = test
+
+    def __call__(self, event: Event, session: Session) -> bool:
+        return self._test(event.props.get(self._name, MISSING))
+
+
+class _FieldPasses(Predicate):
+    """The value at a path passes the test."""
+
+    __slots__ = ("_path", "_test")
+
+    def __init__(self, path: tuple[str, ...], test: ValueTest) -> None:
+        self._path = path
+        self._test = test
+
+    def __call__(self, event: Event, session: Session) -> bool:
+        return self._test(field_value(event, self._path))
+
+
+class _Changed(Predicate):
+    """The value at a path is another one (or not) than what the session remembers under `key`."""
+
+    __slots__ = ("_key", "_path", "_wanted")
+
+    def __init__(self, path: tuple[str, ...], wanted: bool, key: int) -> None:
+        self._path = path
+        self._wanted = wanted
+        self._key = key
+
+    def __call__(self, event: Event, session: Session) -> bool:
+        found = field_value(event, self._path)
+        before = session.states.get(self._key)
+        if found is MISSING or before is None:
+            return False  # what was never there before has not changed
+        return same_value(memorable(found), before[1]) != self._wanted
+
+
+class _Every(Predicate):
+    """All of them."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: tuple[Predicate, ...]) -> None:
+        self._parts = parts
+
+    def __call__(self, event: Event, session: Session) -> bool:
+        for part in self._parts:  # noqa: SIM110  # all() would make a generator for each event
+            if not part(event, session):
+                return False
+        return True
+
+
 def _field_predicate(test: FieldTest) -> Predicate:
     check = value_test(test)
     path = split_path(test.field)
-    if len(path) == 2 and path[0] == "props":  # nearly all tests; spares the walk
-        name = path[1]
+    if len(path) == 2 and path[0] == "props":
         if test.operator is Operator.EQ and type(test.value) is str:
-            wanted = test.value
-            return lambda event, session: event.props.get(name) == wanted
-        return lambda event, session: check(event.props.get(name, MISSING))
-    return lambda event, session: check(field_value(event, path))
-
-
-def _changed_predicate(test: FieldTest, memory_key: int) -> Predicate:
-    path, wanted = split_path(test.field), bool(test.value)
-
-    def changed(event: Event, session: Session) -> bool:
-        found = field_value(event, path)
-        before = session.states.get(memory_key)
-        if found is MISSING or before is None:
-            return False  # what was never there before has not changed
-        return same_value(memorable(found), before[1]) != wanted
-
-    return changed
+            return _PropIs(path[1], test.value)
+        return _PropPasses(path[1], check)
+    return _FieldPasses(path, check)
 
 
 MEMORABLE_CHARS_MAX = 256
@@ -245,8 +212,8 @@ def compile_predicate(matcher: Matcher, memory_key: Callable[[Matcher, FieldTest
     What compares with an earlier step is left out: only the sequence can decide it. `memory_key` gives the key
     of the session state in which the previous value for a ``changed`` test is kept.
     """
-    predicates = [
-        _changed_predicate(test, memory_key(matcher, test))
+    predicates: list[Predicate] = [
+        _Changed(split_path(test.field), bool(test.value), memory_key(matcher, test))
         if test.operator is Operator.CHANGED
         else _field_predicate(test)
         for test in matcher.where
@@ -256,8 +223,7 @@ def compile_predicate(matcher: Matcher, memory_key: Callable[[Matcher, FieldTest
         return None
     if len(predicates) == 1:
         return predicates[0]
-    together = tuple(predicates)
-    return lambda event, session: all(predicate(event, session) for predicate in together)
+    return _Every(tuple(predicates))
 
 
 def indexable(matcher: Matcher) -> tuple[tuple[str, ...], Scalar] | None:

@@ -11,23 +11,22 @@ still be completed late.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from streams.core.conditions import ANCHORS_MAX, CHANGED, FRESH, SAME
 from streams.core.event import Event
 from streams.core.sequence import SequenceLeaf, SequencePlan, StepTest, captured
-from streams.core.visitor import NEVER, Session
+from streams.core.session import NEVER, Session
 
 
 class QuietLeaf(SequenceLeaf):
     """The steps of `plan`, and then silence for `span`. `bit`: the mask of violating events; `tests` are theirs."""
 
     __slots__ = ("_compared", "bit", "span", "tests")
-    clocked = True
-    windowed = False
+    windowed: ClassVar[bool] = False
 
     def __init__(self, key: int, plan: SequencePlan, span: int, bit: int, tests: tuple[StepTest, ...]) -> None:
-        super().__init__(key, plan)
+        super().__init__(key, plan, clocked=True)
         self.span = span
         self.bit = bit
         self.tests = tests

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 from streams.core import definition as d
 from streams.core.conditions import Leaf, MemoryLeaf
 from streams.core.event import Event, field_value
-from streams.core.matcher import Predicate, ValueTest, indexable, listens_to, looked_up, value_problem
+from streams.core.matcher import Predicate, indexable, listens_to, looked_up, value_problem
+from streams.core.nodes import NONE
 from streams.core.prices import PriceVersion, priced
 from streams.core.score import ScoreLeaf
 from streams.core.sequence import SequenceLeaf
+from streams.core.session import Session
 from streams.core.session_fields import session_problem, session_test
 from streams.core.signals import SignalOptions
 from streams.core.suggestion import PER_VISITOR_MAX, Templates, compile_text
-from streams.core.tree import NONE, Finding, Tree, TreeCompiler, definition_text, mask_of
-from streams.core.visitor import Session
+from streams.core.tree import Finding, Tree, TreeCompiler, definition_text
+from streams.core.value_tests import ValueTest
 
 _TYPES_REMEMBERED_MAX = 4096  # event types come from data; the index by type must not grow with them
 _RETURNING_MEMORY_MS = 30 * 86_400_000
@@ -115,27 +117,35 @@ class Awarding(Trigger):
 Fires = Outcome | Rule | Awarding
 
 
-class Listening(NamedTuple):
-    """One leaf that hears of an event type: a constant mask, or a function that finds it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Listening:
+    """One leaf that hears of an event type: what always counts (`constant`), and what must be tested."""
 
     leaf: Leaf
-    mask: int
-    test: Callable[[Event, Session], int] | None
+    constant: int
+    tested: tuple[tuple[Predicate, int], ...]
     triggers: tuple[Fires, ...]
     timed: bool
 
+    def mask(self, event: Event, session: Session) -> int:
+        """The bits of the matchers that accept the event; 0: it does not concern the leaf."""
+        found = self.constant
+        for predicate, bit in self.tested:
+            if predicate(event, session):
+                found |= bit
+        return found
 
-class Audience(NamedTuple):
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audience:
     """Who hears of one event type: the `always` asked ones, and by field those that wait for a value of it."""
 
     always: tuple[Listening, ...]
     by_value: tuple[tuple[tuple[str, ...], dict[d.Scalar, tuple[Listening, ...]]], ...]
 
-    def of(self, event: Event) -> Iterable[Listening]:
+    def of(self, event: Event) -> tuple[Listening, ...]:
         """Everyone whom this very event can concern."""
-        if not self.by_value:
-            return self.always
-        found = list(self.always)
+        found = self.always
         for path, table in self.by_value:
             found += looked_up(table, field_value(event, path))
         return found
@@ -169,10 +179,7 @@ class Ruleset:
 
     @property
     def exposure_memory_ms(self) -> int:
-        """How long an exposure is remembered, in either arm: until nothing can be credited to it any more.
-
-        By then its visitor may be exposed again, and counts once more.
-        """
+        """How long an exposure is remembered, in either arm: then nothing is credited to it; the next one counts anew."""
         window = max((outcome.window_ms for outcome in self.outcomes), default=0)
         return max(window, self.options.attribution_window_ms) + self.options.outcome_delay_ms
 
@@ -192,10 +199,14 @@ class Ruleset:
             heard = listener.heard(event_type)
             if not heard:
                 continue
-            mask, test = mask_of(heard)
+            constant = 0
+            for _, predicate, bit in heard:
+                if predicate is None:
+                    constant |= bit
+            tested = tuple((predicate, bit) for _, predicate, bit in heard if predicate is not None)
             key = listener.leaf.key
             timed = key in self.timed and not listener.leaf.moving
-            entry = Listening(listener.leaf, mask, test, self._triggers_of.get(key, ()), timed)
+            entry = Listening(listener.leaf, constant, tested, self._triggers_of.get(key, ()), timed)
             wanted = [indexable(matcher) for matcher, _, _ in heard]
             paths = {None if one is None else one[0] for one in wanted}
             path = paths.pop() if len(paths) == 1 else None

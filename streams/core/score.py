@@ -6,11 +6,11 @@ condition is. So a score rises at firings only, and falls by time.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from streams.core.conditions import CHANGED, SAME, Leaf
 from streams.core.event import Event
-from streams.core.visitor import NEVER, Session
+from streams.core.session import NEVER, Session
 
 ENTRIES_MAX = 20  # of one score: more is a model, not a rule
 POINTS_MAX = 1_000_000
@@ -21,7 +21,7 @@ class ScoreLeaf(Leaf):
     """Holds while the points add up to `at_least`. State, an entry: ``[points, as of when]``, or None before any."""
 
     __slots__ = ("at_least", "half_lives")
-    windowed = True
+    windowed: ClassVar[bool] = True
 
     def __init__(self, key: int, at_least: float, half_lives: tuple[int | None, ...]) -> None:
         super().__init__(key)

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from streams.core.conditions import ALIKE_MAX, CHANGED, FRESH, MARKS_MAX, SAME, Leaf
 from streams.core.event import MISSING, Event, field_value
 from streams.core.matcher import comparable, memorable
+from streams.core.session import NEVER, Session
 from streams.core.suggestion import VALUE_CHARS_MAX
-from streams.core.visitor import NEVER, Session
 
 Mark = list[Any]  # [ts, mask] or [ts, mask, values]
 _HEAD = 3  # items of the state before the marks
@@ -93,10 +93,11 @@ class SequenceLeaf(Leaf):
     """The steps of `plan`, in order; holds from completion until the first step is `within` old."""
 
     __slots__ = ("_last_bit", "_steps_mask", "plan")
-    matching = windowed = True
+    matching: ClassVar[bool] = True
+    windowed: ClassVar[bool] = True
 
-    def __init__(self, key: int, plan: SequencePlan) -> None:
-        super().__init__(key)
+    def __init__(self, key: int, plan: SequencePlan, *, clocked: bool = False) -> None:
+        super().__init__(key, clocked=clocked)
         self.plan = plan
         self._last_bit = 1 << (plan.length - 1)
         self._steps_mask = (1 << plan.length) - 1
@@ -113,6 +114,8 @@ class SequenceLeaf(Leaf):
             at -= 1
         state.insert(at, mark)
         self._prune(state, mask, session.last)
+        if state[-1] is mark and not mask & self._last_bit:
+            return SAME  # nothing that could be the last step stands at or behind it
         return CHANGED | FRESH if self._complete(state, mark) else SAME
 
     def _prune(self, state: list[Any], mask: int, last: int) -> None:
@@ -136,7 +139,11 @@ class SequenceLeaf(Leaf):
     def _complete(self, state: list[Any], inserted: Mark) -> bool:
         """Look for matches that the mark just inserted makes possible; in order that is itself as the last step."""
         found = False
-        end = next((i for i in range(len(state) - 1, _HEAD - 1, -1) if state[i] is inserted), len(state))
+        end = len(state) - 1
+        while end >= _HEAD and state[end] is not inserted:
+            end -= 1
+        if end < _HEAD:
+            return False  # it was forgotten at once
         while end < len(state):
             if state[end][1] & self._last_bit:
                 chosen = self._search(state, self.plan.length - 1, end, [], set())

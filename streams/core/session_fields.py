@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from streams.core import definition as d
 from streams.core.event import MISSING, Event
-from streams.core.matcher import ValueTest, value_problem, value_test
-from streams.core.visitor import Session
+from streams.core.matcher import value_problem
+from streams.core.session import Session
+from streams.core.value_tests import ValueTest, value_test
 
 
 def session_problem(field: str) -> str | None:
@@ -30,6 +31,10 @@ def session_reader(field: str) -> Callable[[Session], Any]:
     return _SESSION_FIELDS[d.SessionField(field)]
 
 
+def _duration(session: Session) -> Any:
+    return session.last - session.start
+
+
 def _or_missing(name: str) -> Callable[[Session], Any]:
     def read(session: Session) -> Any:
         value = getattr(session, name)
@@ -39,7 +44,7 @@ def _or_missing(name: str) -> Callable[[Session], Any]:
 
 
 _SESSION_FIELDS: dict[d.SessionField, Callable[[Session], Any]] = {
-    d.SessionField.DURATION: lambda session: session.last - session.start,
+    d.SessionField.DURATION: _duration,
     **{field: _or_missing(field.value) for field in d.SessionField if field is not d.SessionField.DURATION},
 }
 
@@ -47,7 +52,7 @@ _SESSION_FIELDS: dict[d.SessionField, Callable[[Session], Any]] = {
 def session_test(test: d.FieldTest) -> tuple[Callable[[Session], Any], ValueTest]:
     """How to read the test's field, and the test of what is read."""
     if session_problem(test.field) or value_problem(test):  # refused with its line by whoever compiles the tree
-        return lambda session: MISSING, lambda found: False
+        return lambda session: MISSING, value_test(d.FieldTest(test.field, d.Operator.EXISTS, True))
     return session_reader(test.field), value_test(test)
 
 

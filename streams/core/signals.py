@@ -20,13 +20,13 @@ from abc import ABC, abstractmethod
 from bisect import insort
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from streams.core.aggregates import value_hash
 from streams.core.conditions import CHANGED, FRESH, SAME, Leaf
 from streams.core.definition import FieldTest, Matcher, Operator, SignalName
 from streams.core.event import MISSING, Event, field_value
-from streams.core.visitor import NEVER, Session
+from streams.core.session import NEVER, Session
 
 _MARKS_MAX = 16  # of one detector: a burst is a handful of events
 _FORMS_MAX = 4  # that one visitor has begun at a time
@@ -54,9 +54,12 @@ Marks = list[Any]
 class Detector(ABC):
     """Finds one signal. `marks` is its state: a list that it may change."""
 
-    matchers: tuple[tuple[Matcher, int], ...] = ()
-    clocked = False
-    at_end = False
+    def __init__(
+        self, matchers: tuple[tuple[Matcher, int], ...], *, clocked: bool = False, at_end: bool = False
+    ) -> None:
+        self.matchers = matchers
+        self.clocked = clocked
+        self.at_end = at_end
 
     @abstractmethod
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
@@ -99,7 +102,7 @@ class _Burst(Detector):
     """So many events of one key (`what`) in less than `span`. An event of bit 2 is the signal itself."""
 
     def __init__(self, matchers: tuple[tuple[Matcher, int], ...], what: str | None, least: int, span: int) -> None:
-        self.matchers = matchers
+        super().__init__(matchers)
         self.what, self.least, self.span = what, least, span
 
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
@@ -121,10 +124,8 @@ class _Burst(Detector):
 class _DeadClick(Detector):
     """Marks: ``[the latest other event, pending click, ...]``."""
 
-    matchers = ((_types("click"), 1), (_types("*"), 2))
-    clocked = True
-
     def __init__(self, span: int) -> None:
+        super().__init__(((_types("click"), 1), (_types("*"), 2)), clocked=True)
         self.span = span
 
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
@@ -156,9 +157,8 @@ class _DeadClick(Detector):
 class _ErrorClick(Detector):
     """Marks: ``[ts, 1 for a click, 2 for an error]``."""
 
-    matchers = ((_types("click"), 1), (_types("js_error"), 2))
-
     def __init__(self, span: int) -> None:
+        super().__init__(((_types("click"), 1), (_types("js_error"), 2)))
         self.span = span
 
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
@@ -176,9 +176,8 @@ class _ErrorClick(Detector):
 class _UTurn(Detector):
     """Marks: ``[ts, page]``."""
 
-    matchers = ((_types("page_view"), 1),)
-
     def __init__(self, span: int) -> None:
+        super().__init__(((_types("page_view"), 1),))
         self.span = span
 
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
@@ -203,13 +202,17 @@ class _UTurn(Detector):
 class _FormAbandon(Detector):
     """Marks: ``[the latest submit, [since when, form or 0, page or 0], ...]``."""
 
-    INPUT, SUBMIT, PAGE = 1, 2, 4
-    matchers = (
-        (_types("form_focus", "form_input"), INPUT),
-        (_types("form_submit"), SUBMIT),
-        (_types("page_view"), PAGE),
-    )
-    at_end = True
+    INPUT: Final = 1
+    SUBMIT: Final = 2
+    PAGE: Final = 4
+
+    def __init__(self) -> None:
+        heard = (
+            (_types("form_focus", "form_input"), self.INPUT),
+            (_types("form_submit"), self.SUBMIT),
+            (_types("page_view"), self.PAGE),
+        )
+        super().__init__(heard, at_end=True)
 
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
         if not marks:
@@ -241,13 +244,9 @@ class _FormAbandon(Detector):
 class _SearchRefine(Detector):
     """Marks: ``[ts, query, or 0 for a result that was looked at]``."""
 
-    matchers = (
-        (_types("search"), 1),
-        (_types("product_view", "result_click"), 2),
-        (Matcher(("click",), (FieldTest("props.result", Operator.EXISTS, True),)), 2),
-    )
-
     def __init__(self, least: int, span: int) -> None:
+        looked = Matcher(("click",), (FieldTest("props.result", Operator.EXISTS, True),))
+        super().__init__(((_types("search"), 1), (_types("product_view", "result_click"), 2), (looked, 2)))
         self.least, self.span = least, span
 
     def feed(self, marks: Marks, mask: int, ts: int, event: Event, last: int) -> bool:
@@ -287,15 +286,14 @@ def detector(name: SignalName, options: SignalOptions) -> Detector:
 class SignalLeaf(Leaf):
     """Holds for `within` (None: the rest of the session) since the signal came. State: ``[when or -1, marks]``."""
 
-    __slots__ = ("at_end", "clocked", "detector", "within")
-    matching = windowed = True
+    __slots__ = ("detector", "within")
+    matching: ClassVar[bool] = True
+    windowed: ClassVar[bool] = True
 
     def __init__(self, key: int, detector: Detector, within: int | None) -> None:
-        super().__init__(key)
+        super().__init__(key, clocked=detector.clocked, at_end=detector.at_end)
         self.detector = detector
         self.within = within
-        self.clocked = detector.clocked
-        self.at_end = detector.at_end
 
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         state = session.states.get(self.key)

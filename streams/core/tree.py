@@ -7,14 +7,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
 
 from streams.core import definition as d
 from streams.core.conditions import CountLeaf, Leaf, MemoryLeaf
-from streams.core.event import Event
 from streams.core.leaves import Bench, anchors, make_leaf, rises
 from streams.core.matcher import (
     Predicate,
@@ -24,15 +23,10 @@ from streams.core.matcher import (
     step_value,
     value_problem,
 )
+from streams.core.nodes import AllNode, AnyNode, Keys, LateNode, LeafNode, MatchNode, Node, NotNode, PulseNode
 from streams.core.score import ENTRIES_MAX, POINTS_MAX, ScoreLeaf
+from streams.core.session import Session
 from streams.core.signals import SignalOptions
-from streams.core.visitor import Session
-
-Keys = set[int] | frozenset[int]
-NONE: frozenset[int] = frozenset()
-
-# (session, as of when, leaves with a new match in this step, leaves to be taken as not holding) -> whether it holds
-Holds = Callable[[Session, int, Keys, Keys], bool]
 
 
 class Finding(NamedTuple):
@@ -58,12 +52,16 @@ class Listener:
 class Tree:
     """A compiled condition. `timed` are the leaves whose moments the engine has to wait for."""
 
-    holds: Holds
+    root: Node
     leaves: tuple[Leaf, ...]
     timed: tuple[Leaf, ...]
     pulses: frozenset[int]  # keys of the leaves whose new match is a new edge
     momentary: bool  # some part holds only while the event is at hand
     anchors: tuple[d.Matcher, ...]  # the events that can have led here
+
+    def holds(self, session: Session, at: int, hits: Keys, muted: Keys) -> bool:
+        """Whether it holds: see `Node.holds`."""
+        return self.root.holds(session, at, hits, muted)
 
 
 def definition_text(value: object) -> str:
@@ -120,12 +118,12 @@ class TreeCompiler:
         before = self._scope, self._negated
         leaves: dict[int, Leaf] = {}
         self._scope, self._negated = scope, {node for node, positive in _walk(condition, True) if not positive}
-        holds = self._node(condition, leaves, names)
+        root = self._node(condition, leaves, names)
         self._scope, self._negated = before
         every = tuple(leaves.values())
         rising = any(rises(node, positive) for node, positive in _walk(condition, True))
         return Tree(
-            holds=holds,
+            root=root,
             leaves=every,
             timed=tuple(leaf for leaf in every if leaf.clocked or leaf.at_end or (rising and leaf.windowed)),
             pulses=frozenset(leaf.key for leaf in every if leaf.pulse or leaf.matching or _completes_late(leaf)),
@@ -174,32 +172,21 @@ class TreeCompiler:
         compiled = tuple((matcher, self.predicate(matcher, of_steps), mask) for matcher, mask in matchers)
         self.listeners[leaf.key] = Listener(leaf, compiled)
 
-    def _node(self, condition: d.Condition, leaves: dict[int, Leaf], names: frozenset[str]) -> Holds:
+    def _node(self, condition: d.Condition, leaves: dict[int, Leaf], names: frozenset[str]) -> Node:
         match condition:
             case d.All(parts):
-                every = tuple(self._node(part, leaves, names) for part in parts)
-                if len(every) == 2:  # most trees; spares the generator
-                    one, two = every
-                    return lambda session, at, hits, muted: (
-                        one(session, at, hits, muted) and two(session, at, hits, muted)
-                    )
-                return lambda session, at, hits, muted: all(part(session, at, hits, muted) for part in every)
+                return AllNode(tuple(self._node(part, leaves, names) for part in parts))
             case d.AnyOf(parts):
-                some = tuple(self._node(part, leaves, names) for part in parts)
-                return lambda session, at, hits, muted: any(part(session, at, hits, muted) for part in some)
+                return AnyNode(tuple(self._node(part, leaves, names) for part in parts))
             case d.Not(part):
-                inner = self._node(part, leaves, names)
-                return lambda session, at, hits, muted: not inner(session, at, hits, muted)
+                return NotNode(self._node(part, leaves, names))
         leaf = self._leaf(condition, names)
         leaves[leaf.key] = leaf
-        key, leaf_holds = leaf.key, leaf.holds
         if leaf.pulse:
-            return lambda session, at, hits, muted: key in hits and key not in muted
+            return PulseNode(leaf)
         if leaf.matching:
-            return lambda session, at, hits, muted: key not in muted and leaf_holds(session, at)
-        if _completes_late(leaf):
-            return lambda session, at, hits, muted: leaf_holds(session, at) or (key in hits and key not in muted)
-        return lambda session, at, hits, muted: leaf_holds(session, at)
+            return MatchNode(leaf)
+        return LateNode(leaf) if _completes_late(leaf) else LeafNode(leaf)
 
     def _leaf(self, condition: d.Condition, names: frozenset[str]) -> Leaf:
         text, negated = definition_text(condition), False
@@ -248,30 +235,3 @@ def _walk(condition: d.Condition, positive: bool) -> Iterator[tuple[d.Condition,
             yield from _walk(part, not positive)
         case _:
             yield condition, positive
-
-
-def mask_of(
-    heard: tuple[tuple[d.Matcher, Predicate | None, int], ...],
-) -> tuple[int, Callable[[Event, Session], int] | None]:
-    """(constant mask, None) when nothing has to be tested, else (0, the function that tests)."""
-    constant = 0
-    tested: list[tuple[Predicate, int]] = []
-    for _, predicate, mask in heard:
-        if predicate is None:
-            constant |= mask
-        else:
-            tested.append((predicate, mask))
-    if not tested:
-        return constant, None
-    if len(tested) == 1 and not constant:
-        only, bit = tested[0]
-        return 0, lambda event, session: bit if only(event, session) else 0
-
-    def test(event: Event, session: Session) -> int:
-        found = constant
-        for predicate, mask in tested:
-            if predicate(event, session):
-                found |= mask
-        return found
-
-    return 0, test

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from streams.core.effects import Arm
+from streams.core.session import NEVER, RECENT_IDS_MAX, Session, State, Visitor, id_hash, remember_id
 from streams.errors import RowVersionError
 
 SESSIONS_MAX = 4
-RECENT_IDS_MAX = 32  # a client's retry queue resends the last few batches, not more
 EXPOSURES_MAX = 16
 SUGGESTIONS_MAX = 8
 CREDITS_MAX = 64  # outcomes by name that one exposure is credited with; outcomes.yaml declares no more
@@ -28,33 +27,12 @@ REPORTED_MAX = 64  # late and reported outcomes of one visitor whose ids are kep
 WITHDRAWN = 8  # a bit of `LiveSuggestion.answered`
 HISTORIES_MAX = 64  # rules with a remembered firing; the one longest ago goes
 ROW_VERSION = 2
-NEVER = (1 << 62) - 1  # a time that never comes; fits MessagePack's integers
 
-# A condition's state: a flat list of numbers, strings and small lists; its shape is its condition's business.
-State = list[Any]
-
-
-class Session(msgspec.Struct, array_like=True, gc=False):
-    """One visit, while it goes on. Times in ms of event time."""
-
-    id: str
-    start: int
-    last: int
-    explicit: bool = False
-    events: int = 0
-    page_views: int = 0
-    returning: bool = False
-    entry_path: str | None = None
-    referrer_host: str | None = None
-    device: str | None = None
-    country: str | None = None
-    locale: str | None = None
-    campaign: dict[str, str] = {}
-    states: dict[int, State] = {}  # by the condition's key; a condition that saw nothing has no entry
-    holding: list[int] = []  # keys of the rules and outcomes that hold now
-    fired: dict[int, int] = {}  # counted firings in this session, by the rule's key
-    timers: dict[int, int] = {}  # the next moment of each condition that waits for one, by its key
-    due: int = NEVER
+__all__ = [
+    "NEVER", "RECENT_IDS_MAX", "Exposure", "History", "LiveSuggestion", "RowHeader", "Session", "State", "Visitor",
+    "decode_visitor", "encode_visitor", "history_of", "id_hash", "remember_exposure", "remember_id", "remember_report",
+    "row_header",
+]  # fmt: skip
 
 
 class Exposure(msgspec.Struct, array_like=True, gc=False):
@@ -90,16 +68,39 @@ class History(msgspec.Struct, array_like=True, gc=False):
     dismissed: int = 0
 
 
-class Visitor(msgspec.Struct, array_like=True, gc=False):
-    """Everything that is kept of one visitor."""
+class _SessionRow(msgspec.Struct, array_like=True, gc=False):
+    """A `Session` as it stands in a row: its fields, in their order."""
+
+    id: str
+    start: int
+    last: int
+    explicit: bool = False
+    events: int = 0
+    page_views: int = 0
+    returning: bool = False
+    entry_path: str | None = None
+    referrer_host: str | None = None
+    device: str | None = None
+    country: str | None = None
+    locale: str | None = None
+    campaign: dict[str, str] = {}
+    states: dict[int, State] = {}
+    holding: list[int] = []
+    fired: dict[int, int] = {}
+    timers: dict[int, int] = {}
+    due: int = NEVER
+
+
+class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
+    """A `Visitor` as it stands in a row. Fields are only ever added at the end."""
 
     visitor: str = ""
-    offset: int = -1  # of the last event applied
-    due: int = NEVER  # the next moment at which tick() has something to do, ms
-    clock: int = 0  # the partition's clock when the last event was applied, ms
+    offset: int = -1
+    due: int = NEVER
+    clock: int = 0
     visits: int = 0
-    recent: list[int] = []  # 64-bit hashes of the last event ids, oldest first
-    sessions: list[Session] = []
+    recent: list[int] = []
+    sessions: list[_SessionRow] = []
     exposures: list[Exposure] = []
     live: list[LiveSuggestion] = []
     history: dict[str, History] = {}
@@ -116,20 +117,19 @@ class RowHeader(NamedTuple):
 
 _HEADER = struct.Struct(">Bqq")
 _encode_body = msgspec.msgpack.Encoder().encode
-_decode_body = msgspec.msgpack.Decoder(Visitor).decode
+_decode_body = msgspec.msgpack.Decoder(_VisitorRow).decode
 
 
 def encode_visitor(state: Visitor) -> bytes:
     """The visitor's row, current version. Equal states give equal bytes; never empty."""
-    name, state.visitor = state.visitor, ""
-    body = _encode_body(state)
-    state.visitor = name
-    return _HEADER.pack(ROW_VERSION, state.offset, state.due) + body
+    return _HEADER.pack(ROW_VERSION, state.offset, state.due) + _encode_body(state.fields())
 
 
 def _read(visitor: str, row: bytes) -> Visitor:
-    state = _decode_body(memoryview(row)[_HEADER.size :])
+    read = _decode_body(memoryview(row)[_HEADER.size :])
+    state = Visitor(*msgspec.structs.astuple(read))
     state.visitor = visitor
+    state.sessions = [Session(*msgspec.structs.astuple(session)) for session in read.sessions]
     return state
 
 
@@ -169,19 +169,6 @@ def row_header(row: bytes) -> RowHeader:
         raise _unreadable(row)
     _, offset, due = _HEADER.unpack_from(row)
     return RowHeader(offset, due)
-
-
-def id_hash(event_id: str) -> int:
-    """A 64-bit hash of an event id: with 32 ids kept, a false duplicate once in 10^17 events."""
-    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "big")
-
-
-def remember_id(state: Visitor, hashed: int) -> None:
-    """Add an id to the ring; the oldest goes."""
-    recent = state.recent
-    recent.append(hashed)
-    if len(recent) > RECENT_IDS_MAX:
-        del recent[0]
 
 
 def remember_exposure(state: Visitor, exposure: Exposure) -> None:

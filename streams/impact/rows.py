@@ -14,7 +14,7 @@ import msgspec
 from streams.backtest.recordings import kind_of
 from streams.core.definition import FieldTest
 from streams.core.event import MISSING
-from streams.core.matcher import value_test
+from streams.core.value_tests import value_test
 from streams.impact.model import MICROS
 from streams.replay import LINE_BYTES_MAX, BadLine, ReplayError, Row
 

@@ -15,8 +15,8 @@ from typing import Any
 from streams.core.definition import Mark, RuleDefinition
 from streams.core.event import MISSING
 from streams.core.explain import answers, branches, in_words
+from streams.core.nodes import NONE, Keys, WatchedNode
 from streams.core.ruleset import Ruleset
-from streams.core.tree import NONE, Keys
 from streams.core.visitor import Session, Visitor
 
 
@@ -36,17 +36,15 @@ class Observer:
         self._rule = rule = ruleset.rules[0]
         self.branches = branches(rule.definition.when, rule.tree)
         self.sides: list[set[bool]] = [set() for _ in self.branches]
-        self._ask = rule.tree.holds
         self._hits: set[int] = set()
         # The ruleset knows the rule by its identity, so the tree is changed in place.
-        object.__setattr__(rule, "tree", replace(rule.tree, holds=self._holds))
+        object.__setattr__(rule, "tree", replace(rule.tree, root=WatchedNode(rule.tree.root, self._asked)))
 
-    def _holds(self, session: Session, at: int, hits: Keys, muted: Keys) -> bool:
+    def _asked(self, session: Session, at: int, hits: Keys, muted: Keys) -> None:
         # With NONE the engine asks for what would hold without the event at hand: nothing that anybody sees.
         if hits is not NONE and muted is NONE:
             self._hits.update(hits)
             self._note(answers(self.branches, session, at, hits))
-        return self._ask(session, at, hits, muted)
 
     def _note(self, truth: Iterable[bool]) -> None:
         for sides, holds in zip(self.sides, truth, strict=True):

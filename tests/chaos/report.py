@@ -1,19 +1,26 @@
-"""The report of a chaos run, written by the run itself: machine and versions, then a line for each fault."""
+"""The report of a chaos run, written by the run itself: machine and versions, then a line for each fault.
+
+A run is several test sessions beside each other (see `__main__.py`). Each fault's line is a file in the run's folder;
+whoever adds one writes the page anew, from all of them.
+"""
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from streams.embedded.kafka import LIBS
 
+ROOT = Path(__file__).resolve().parents[2]
+LINES = ROOT / ".cache" / "chaos" / "lines"
 PACKAGES = ("faust-streaming", "aiokafka", "msgspec", "uvloop")
 COLUMNS = (
     "fault", "broker", "seed", "accepted", "applied", "duplicates", "late", "no consent", "dead letters",
@@ -24,8 +31,9 @@ RESULTS = ("applied", "duplicate", "late", "no_consent", "dead_letter")
 
 @dataclass
 class Line:
-    """One fault."""
+    """One fault. `test`: by which the lines are sorted."""
 
+    test: str
     title: str
     figures: dict[str, Any] = field(default_factory=dict)
     failure: str = ""
@@ -52,15 +60,15 @@ class Line:
 
 
 class Report:
-    """Collects the lines of one test session."""
+    """The lines of one test session, and the folder of its run."""
 
-    def __init__(self) -> None:
-        self._began = time.time()
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._lines: dict[str, Line] = {}
 
     def note(self, test: str, title: str, outcome: Any) -> None:
         """A phase (set-up, call, tear-down) of a fault's test is over."""
-        line = self._lines.setdefault(test, Line(title))
+        line = self._lines.setdefault(test, Line(test, title))
         line.seconds += outcome.duration
         for name, value in outcome.user_properties:
             if name == "figures":
@@ -71,21 +79,37 @@ class Report:
         elif outcome.skipped:
             line.skipped = outcome.longreprtext[:200].replace("|", "/")
 
-    def write(self, path: Path) -> None:
-        """The page. Nothing when no fault was tested."""
-        if not self._lines:
+    def write(self, test: str, path: Path) -> None:
+        """The test is over: its line into the run's folder, and the page from all lines there."""
+        line = self._lines.get(test)
+        if line is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        failed = sum(bool(line.failure) for line in self._lines.values())
-        table = [COLUMNS, ["---"] * len(COLUMNS), *(line.cells() for line in self._lines.values())]
-        rows = "\n".join("| " + " | ".join(cells) + " |" for cells in table)
-        verdict = "all passed" if not failed else f"{failed} failed"
-        path.write_text(
-            f"# Chaos: what was done to Avert, and what came of it\n\n"
-            f"Written by `make chaos`; how to read it: [docs/exactness.md](../../docs/exactness.md).\n\n"
-            f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime(self._began))} UTC, {(time.time() - self._began) / 60:.0f} "
-            f"minutes. {len(self._lines)} faults: {verdict}.\n\n{machine()}\n\n{rows}\n"
-        )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = "".join(letter if letter.isalnum() else "-" for letter in test)
+        replace(self._folder / f"{name}.json", json.dumps(asdict(line)))
+        replace(path, page([Line(**json.loads(file.read_text())) for file in sorted(self._folder.glob("*.json"))]))
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file so that nobody reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_text(text)
+    beside.replace(path)
+
+
+def page(lines: list[Line]) -> str:
+    """The whole report."""
+    failed = sum(bool(line.failure) for line in lines)
+    table = [COLUMNS, ["---"] * len(COLUMNS), *(line.cells() for line in lines)]
+    rows = "\n".join("| " + " | ".join(cells) + " |" for cells in table)
+    verdict = "all passed" if not failed else f"{failed} failed"
+    return (
+        f"# Chaos: what was done to Avert, and what came of it\n\n"
+        f"Written by `make chaos`; how to read it: [docs/exactness.md](../../docs/exactness.md).\n\n"
+        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC. {len(lines)} faults: {verdict}.\n\n"
+        f"{machine()}\n\n{rows}\n"
+    )
 
 
 def machine() -> str:

@@ -16,8 +16,9 @@ from streams.core.conditions import (
     SessionLeaf,
 )
 from streams.core.event import MISSING, Event
-from streams.core.matcher import value_test, values_equal
+from streams.core.matcher import values_equal
 from streams.core.ruleset import DefinitionErrors
+from streams.core.value_tests import value_test
 from streams.core.visitor import NEVER, Session
 from tests.core.build import (
     HOUR,

@@ -6,8 +6,8 @@ import pytest
 
 from streams.core.definition import Amount, Idle, Limits, Not, SessionTests
 from streams.core.effects import EventResult, Suppression
-from streams.core.engine import Position, consents, step, tick
-from streams.core.event import Event
+from streams.core.engine import Position, step, tick
+from streams.core.event import Event, consents
 from streams.core.ruleset import EngineOptions
 from streams.core.visitor import Visitor
 from tests.core.build import (

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from streams.core import conditions
+from streams.core import build, conditions
 from streams.core.conditions import Leaf
 from streams.core.definition import Amount, Idle, Limits, SessionTests
 from streams.core.effects import EventResult
@@ -276,6 +276,8 @@ class Counter:
     """Counts the calls of a method of all leaves."""
 
     def __init__(self, monkeypatch, *names: str) -> None:
+        if build() == "compiled":
+            pytest.skip("the methods of a compiled class cannot be wrapped; the same rules are counted uncompiled")
         self.calls = 0
         for kind in [Leaf, *vars(conditions).values()]:
             for name in names:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from streams.core import ruleset as module
+from streams.core.conditions import EventLeaf
 from streams.core.definition import SessionTests
 from streams.core.event import Event
-from streams.core.ruleset import EngineOptions, withdrawn_by
+from streams.core.matcher import compile_predicate
+from streams.core.ruleset import EngineOptions, Listening, withdrawn_by
 from streams.core.visitor import Session
 from tests.core.build import (
     Log,
@@ -115,3 +117,27 @@ def test_rules_share_what_they_remember():
     rules = [rule(both(seen("search"), event(f"x{index}")), f"r{index}", suggest=offered) for index in range(10)]
     log = Log(compiled(*rules)).add(0, "search", props={"q": "refund"})
     assert len(log.state.sessions[0].states) == 2  # seen, and the memory
+
+
+# --- masks
+
+YES = compile_predicate(matcher("a", where("props.x", "eq", 1)), lambda m, t: 0)
+NO = compile_predicate(matcher("a", where("props.x", "eq", 2)), lambda m, t: 0)
+
+
+@pytest.mark.parametrize(
+    ("constant", "tested", "expected"),
+    [
+        (1, (), 1),
+        (3, (), 3),
+        (0, ((YES, 1),), 1),
+        (0, ((NO, 1),), 0),
+        (0, ((YES, 1), (NO, 2)), 1),
+        (4, ((NO, 1),), 4),
+        (4, ((YES, 1),), 5),
+        (0, (), 0),
+    ],
+)
+def test_a_mask_has_a_bit_for_each_matcher_that_accepts(constant, tested, expected):
+    listening = Listening(EventLeaf(1), constant, tested, (), timed=False)
+    assert listening.mask(of_type("a", x=1), SESSION) == expected

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from streams.core.conditions import ALIKE_MAX
 from streams.core.event import MISSING
 from streams.core.sequence import SequenceLeaf
 from streams.core.visitor import Session
@@ -288,3 +289,10 @@ def test_a_sequence_of_many_kinds_forgets_the_oldest():
     for at, kind in enumerate(kinds, 200):
         log.add(at, kind)
     assert log.at == [207]
+
+
+def test_a_late_step_that_is_one_too_many_of_its_kind_is_forgotten_at_once():
+    ruleset = compiled(sequence("a", "b"))
+    (leaf,) = ruleset.rules[0].tree.leaves
+    session = Log(ruleset).all(*[(at, "b") for at in range(10, 10 + ALIKE_MAX)], (9, "b")).state.sessions[0]
+    assert [mark[0] - T0 for mark in session.states[leaf.key][3:]] == list(range(10, 10 + ALIKE_MAX))

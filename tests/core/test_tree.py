@@ -6,7 +6,7 @@ import pytest
 
 from streams.core import definition as d
 from streams.core.ruleset import DefinitionErrors
-from streams.core.tree import TreeCompiler, mask_of
+from streams.core.tree import TreeCompiler
 from tests.core.build import both, compiled, count, event, fires, matcher, outcome, rule, seen, sequence, step_of, where
 
 MARK = d.Mark("rules/a.yaml", 7, 9)
@@ -165,35 +165,6 @@ def test_names_of_placeholders_belong_to_the_sequence():
     shows = rule(steps, "shows", suggest=d.Content("p", (("en", "{{ steps.one.props.q }}"),)))
     ruleset = compiled(rule(steps, "plain"), shows)
     assert ruleset.rules[0].tree.leaves[0] is not ruleset.rules[1].tree.leaves[0]
-
-
-# --- masks
-
-
-def yes(event, session) -> bool:
-    return True
-
-
-def no(event, session) -> bool:
-    return False
-
-
-@pytest.mark.parametrize(
-    ("heard", "expected"),
-    [
-        ([(None, 1)], 1),
-        ([(None, 1), (None, 2)], 3),
-        ([(yes, 1)], 1),
-        ([(no, 1)], 0),
-        ([(yes, 1), (no, 2)], 1),
-        ([(None, 4), (no, 1)], 4),
-        ([(None, 4), (yes, 1)], 5),
-        ([], 0),
-    ],
-)
-def test_a_mask_has_a_bit_for_each_matcher_that_accepts(heard, expected):
-    constant, test = mask_of(tuple((matcher("a"), predicate, mask) for predicate, mask in heard))
-    assert (constant if test is None else test(None, None)) == expected
 
 
 def test_a_tree_of_one_part():

@@ -12,7 +12,6 @@ from streams.core.visitor import (
     EXPOSURES_MAX,
     HISTORIES_MAX,
     NEVER,
-    RECENT_IDS_MAX,
     REPORTED_MAX,
     ROW_VERSION,
     Exposure,
@@ -23,9 +22,7 @@ from streams.core.visitor import (
     decode_visitor,
     encode_visitor,
     history_of,
-    id_hash,
     remember_exposure,
-    remember_id,
     remember_report,
     row_header,
 )
@@ -146,15 +143,6 @@ def test_nonsense_behind_the_header_is_refused(text):
 
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])
-def test_the_ring_of_ids_forgets_the_oldest(extra):
-    state = Visitor()
-    total = RECENT_IDS_MAX + extra
-    for number in range(total):
-        remember_id(state, number)
-    assert state.recent == list(range(total))[-RECENT_IDS_MAX:]
-
-
-@pytest.mark.parametrize("extra", [-1, 0, 1])
 def test_exposures_forget_the_oldest(extra):
     state = Visitor()
     total = EXPOSURES_MAX + extra
@@ -176,12 +164,6 @@ def test_histories_forget_the_rule_used_longest_ago():
 def test_a_history_is_made_once():
     state = Visitor()
     assert history_of(state, "r") is history_of(state, "r")
-
-
-def test_ids_hash_to_64_bits():
-    hashes = {id_hash(f"e{number}") for number in range(1000)}
-    assert len(hashes) == 1000
-    assert all(0 <= value < 2**64 for value in hashes)
 
 
 def test_exposures_that_no_total_has_counted_are_not_credited():

@@ -1,0 +1,150 @@
+"""What is known of a visitor and of a visit while it goes on: the engine's hot state.
+
+Plain classes rather than msgspec's: compiled (see setup.py) their fields are read directly, and the engine reads them
+some fifty times an event. Their rows are visitor.py's business. Times are ms of event time.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from streams.core.visitor import Exposure, History, LiveSuggestion
+
+NEVER: Final = (1 << 62) - 1  # a time that never comes; fits MessagePack's integers
+RECENT_IDS_MAX: Final = 32  # a client's retry queue resends the last few batches, not more
+
+# A condition's state: a flat list of numbers, strings and small lists; its shape is its condition's business.
+State = list[Any]
+
+
+class Session:
+    """One visit, while it goes on."""
+
+    __slots__ = (
+        "campaign", "country", "device", "due", "entry_path", "events", "explicit", "fired", "holding", "id", "last",
+        "locale", "page_views", "referrer_host", "returning", "start", "states", "timers",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0913, PLR0917 - it has so many fields
+        self,
+        id: str,  # noqa: A002 - its name
+        start: int,
+        last: int,
+        explicit: bool = False,
+        events: int = 0,
+        page_views: int = 0,
+        returning: bool = False,
+        entry_path: str | None = None,
+        referrer_host: str | None = None,
+        device: str | None = None,
+        country: str | None = None,
+        locale: str | None = None,
+        campaign: dict[str, str] | None = None,
+        states: dict[int, State] | None = None,
+        holding: list[int] | None = None,
+        fired: dict[int, int] | None = None,
+        timers: dict[int, int] | None = None,
+        due: int = NEVER,
+    ) -> None:
+        self.id = id
+        self.start = start
+        self.last = last
+        self.explicit = explicit
+        self.events = events
+        self.page_views = page_views
+        self.returning = returning
+        self.entry_path = entry_path
+        self.referrer_host = referrer_host
+        self.device = device
+        self.country = country
+        self.locale = locale
+        self.campaign = {} if campaign is None else campaign
+        # By the condition's key; a condition that saw nothing has no entry.
+        self.states: dict[int, State] = {} if states is None else states
+        # Keys of the rules and outcomes that hold now.
+        self.holding: list[int] = [] if holding is None else holding
+        # Counted firings in this session, by the rule's key.
+        self.fired: dict[int, int] = {} if fired is None else fired
+        # The next moment of each condition that waits for one, by its key.
+        self.timers: dict[int, int] = {} if timers is None else timers
+        self.due = due
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Session) and self.fields() == other.fields()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def fields(self) -> list[Any]:
+        """All of it, in the order of the row."""
+        return [
+            self.id, self.start, self.last, self.explicit, self.events, self.page_views, self.returning,
+            self.entry_path, self.referrer_host, self.device, self.country, self.locale, self.campaign, self.states,
+            self.holding, self.fired, self.timers, self.due,
+        ]  # fmt: skip
+
+
+class Visitor:
+    """Everything that is kept of one visitor."""
+
+    __slots__ = (
+        "clock", "due", "exposures", "history", "live", "offset", "programme", "recent", "reported", "sessions",
+        "visitor", "visits",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0913, PLR0917 - it has so many fields
+        self,
+        visitor: str = "",
+        offset: int = -1,
+        due: int = NEVER,
+        clock: int = 0,
+        visits: int = 0,
+        recent: list[int] | None = None,
+        sessions: list[Session] | None = None,
+        exposures: list[Exposure] | None = None,
+        live: list[LiveSuggestion] | None = None,
+        history: dict[str, History] | None = None,
+        programme: Exposure | None = None,
+        reported: dict[int, int] | None = None,
+    ) -> None:
+        self.visitor = visitor
+        self.offset = offset  # of the last event applied
+        self.due = due  # the next moment at which tick() has something to do
+        self.clock = clock  # the partition's clock when the last event was applied
+        self.visits = visits
+        # 64-bit hashes of the last event ids, oldest first.
+        self.recent: list[int] = [] if recent is None else recent
+        self.sessions: list[Session] = [] if sessions is None else sessions
+        self.exposures: list[Exposure] = [] if exposures is None else exposures
+        self.live: list[LiveSuggestion] = [] if live is None else live
+        self.history: dict[str, History] = {} if history is None else history
+        self.programme = programme  # the exposure to any rule, in the arm of the global holdout
+        # Hashed ids of late and reported outcomes -> when they happened, s.
+        self.reported: dict[int, int] = {} if reported is None else reported
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Visitor) and self.visitor == other.visitor and self.fields() == other.fields()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def fields(self) -> list[Any]:
+        """All of it but the name, which is the row's key, in the order of the row."""
+        return [
+            "", self.offset, self.due, self.clock, self.visits, self.recent,
+            [session.fields() for session in self.sessions], self.exposures, self.live, self.history,
+            self.programme, self.reported,
+        ]  # fmt: skip
+
+
+def id_hash(event_id: str) -> int:
+    """A 64-bit hash of an event id: with 32 ids kept, a false duplicate once in 10^17 events."""
+    return int.from_bytes(blake2b(event_id.encode(), digest_size=8).digest(), "big")
+
+
+def remember_id(state: Visitor, hashed: int) -> None:
+    """Add an id to the ring; the oldest goes."""
+    recent = state.recent
+    recent.append(hashed)
+    if len(recent) > RECENT_IDS_MAX:
+        del recent[0]
