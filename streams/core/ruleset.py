@@ -179,7 +179,7 @@ class Ruleset:
 
     @property
     def exposure_memory_ms(self) -> int:
-        """How long an exposure is remembered, in either arm: then nothing is credited to it; the next one counts anew."""
+        """How long an exposure is remembered, in either arm: nothing is credited to it then; the next counts anew."""
         window = max((outcome.window_ms for outcome in self.outcomes), default=0)
         return max(window, self.options.attribution_window_ms) + self.options.outcome_delay_ms
 
