@@ -14,6 +14,7 @@ import redis.asyncio as redis
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from streams.core import build
 from streams.errors import AvertError
 from streams.rulefiles.load import load_rules
 from streams.rulefiles.options import engine_options
@@ -129,11 +130,18 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+async def _core(_: Settings) -> Answer:
+    if build() == "compiled":
+        return "ok", "compiled"
+    return "ok", "as it is written; compiled, it takes about half the time (docs/performance.md)"
+
+
 QUESTIONS: dict[str, Callable[[Settings], Awaitable[Answer]]] = {
     "Kafka": _kafka,
     "topics": _topics,
     "Redis": _redis,
     "rules": _rules,
+    "core": _core,
     "keys": _keys,
     "visitor ids": _visitor_ids,
     "exposure": _exposure,

@@ -22,6 +22,7 @@ from typing import Any
 
 import uvloop
 
+from streams.core import build
 from streams.delivery import Delivery
 from streams.errors import AvertError, BrokerUnavailableError
 from streams.rulefiles.options import engine_options
@@ -143,6 +144,7 @@ class Worker:
         try:
             if not await self._unless_stopped(self._prepare()):
                 return
+            log.info("worker_starts", core=build(), partitions=self._partitions)
             with scratch_folder() as scratch:
                 self._app = build_app(settings, self._link, self._machine, self._partitions, scratch)
                 self._link.on_ready = ready
