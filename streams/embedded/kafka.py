@@ -76,7 +76,7 @@ class KafkaNode(Server):
     """A node with a data folder of its own. `kill` and `start` again is a broker's crash: data and port stay."""
 
     name = "Apache Kafka"
-    start_timeout_s = 60.0  # about 6 s on an idle machine
+    start_timeout_s = 180.0  # about 6 s on an idle machine; a minute was seen on one with ten times the work it can do
     stop_timeout_s = 20.0
 
     def __init__(self, port: int = 0, libs: Path = LIBS, data: Path | None = None, heap: str = HEAP) -> None:

@@ -7,7 +7,8 @@
 2. Guardrails have the whole error each: a false alarm there is cheap, a missed one is not.
 3. A broken split comes before all else: then no other number means what it says.
 4. Savings are the difference of rates times the exposed of the arm times the cost of one outcome (over both arms and
-   all versions of its price; taken as known). Beside it stands what the amounts per visitor say.
+   all versions of its price; taken as known). Beside it stands what the amounts per visitor say; where amounts are
+   what is judged, that is all there is.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from streams.impact.report import (
     Estimate,
     Instead,
     LookFigures,
+    Measure,
     Options,
     OutcomeReport,
     Report,
@@ -122,7 +124,7 @@ def _arm(arm: _Arm, control: ArmTotals, rule: RuleTotals, around: Around, split:
     target = around.outcome(rule.target)
     better = better_of(target)
     primary = compare(control, arm.totals, target, around.error, around.currency, rule.measure)
-    savings = _savings(primary, arm.totals, better, around.options)
+    savings = _savings(primary, arm.totals, rule.measure, around.options)
     plan = _plan(primary, control, arm.totals, rule, around)
     case = Case(primary, rule.measure, better, split, plan, savings, around.options.effect)
     counts = arm.totals.suggestions
@@ -144,16 +146,18 @@ def better_of(outcome: OutcomeInfo) -> int:
 # --- money -----------------------------------------------------------------------------------------------------
 
 
-def _savings(primary: Comparison, treated: ArmTotals, better: int, options: Options) -> Savings:
-    one, other = primary.control, primary.treated
+def _savings(primary: Comparison, treated: ArmTotals, measure: Measure, options: Options) -> Savings:
+    one, other, better = primary.control, primary.treated, 1 if primary.kind == "conversion" else -1
     priced = one.count - one.unpriced + other.count - other.unpriced
     unit = (one.amount + other.amount) / priced if priced else None
     outcomes = None if primary.rate is None else primary.rate.times(better * other.visitors)
-    gross = None if outcomes is None or unit is None else outcomes.times(unit)
+    measured = None if primary.amount is None else primary.amount.times(better * other.visitors)
+    priced_outcomes = None if outcomes is None or unit is None else outcomes.times(unit)
+    gross = measured if measure == "amount" else priced_outcomes
     nudges = treated.suggestions.made * options.nudge_cost
     return Savings(
         exposed=other.visitors, unit_cost=unit, outcomes=outcomes, gross=gross,
-        measured=None if primary.amount is None else primary.amount.times(better * other.visitors),
+        measured=measured,
         suggestions=treated.suggestions.made, nudge_cost=nudges, net=None if gross is None else _less(gross, nudges),
     )
 

@@ -99,7 +99,7 @@ class Savings(msgspec.Struct, frozen=True, kw_only=True):
     exposed: int
     unit_cost: float | None  # of one outcome, over both arms and all versions of its price
     outcomes: Estimate | None  # averted (or won): difference of rates x exposed
-    gross: Estimate | None  # times the unit cost
+    gross: Estimate | None  # outcomes x unit cost; where amounts are judged, `measured`
     measured: Estimate | None  # from the amounts per visitor, which know of repeated outcomes and uneven amounts
     suggestions: int
     nudge_cost: float  # of all suggestions made

@@ -9,7 +9,19 @@ from rich.table import Table
 from streams.impact.listing import arm_name, listed
 from streams.impact.model import MICROS
 from streams.impact.report import ArmReport, Estimate, Report, RuleReport
-from streams.impact.words import NONE, change, count, day, days, moment, money, percent, points, probability
+from streams.impact.words import (
+    NONE,
+    change,
+    count,
+    day,
+    days,
+    moment,
+    money,
+    percent,
+    points,
+    probability,
+    round_money,
+)
 
 _COLOURS = {
     "helps": "green", "harms": "red", "too_early": "yellow", "no_effect_larger_than": "cyan",
@@ -41,8 +53,8 @@ def _rule(rule: RuleReport, report: Report, console: Console) -> None:
         console.print(f"{name}[{_COLOURS[arm.verdict.kind]}]{escape(arm.verdict.sentence)}[/]")
     if rule.arms:
         console.print(_counted(rule))
-        console.print(_differences(rule))
     for arm in rule.arms:
+        _difference(rule, arm, console)
         _beside(rule, arm, console)
         _plan(rule, arm, report, console)
     if rule.split is not None:
@@ -54,12 +66,12 @@ def _rule(rule: RuleReport, report: Report, console: Console) -> None:
 def _table(*names: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for index, name in enumerate(names):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold", no_wrap=index > 0)
     return table
 
 
 def _counted(rule: RuleReport) -> Table:
-    table = _table("outcome", "arm", "exposed", "with it", "rate", "times", "amount", "a visitor")
+    table = _table("outcome", "arm", "exposed", "with it", "rate", "times", rule.unit, "a visitor")
     table.columns[1].justify = "left"
     before = ""
     for one in listed(rule):
@@ -68,24 +80,28 @@ def _counted(rule: RuleReport) -> Table:
         table.add_row(
             escape(one.label) if one.label != before else "", escape(one.arm), count(found.visitors),
             count(found.with_outcome), percent(found.rate), count(found.count),
-            money(found.amount, one.unit) if paid else NONE,
-            money(found.amount_per_visitor, one.unit) if paid else NONE,
+            _plain(found.amount, one.unit, rule) if paid else NONE,
+            _plain(found.amount_per_visitor, one.unit, rule) if paid else NONE,
         )
         before = one.label
     return table
 
 
-def _differences(rule: RuleReport) -> Table:
-    table = _table("against control", "difference", "lies between", "a visitor", "lies between", "worth", "between")
-    for arm in rule.arms:
-        rate, amount = arm.primary.rate, arm.primary.amount
-        worth = arm.savings.net if arm.savings.nudge_cost else arm.savings.gross
-        table.add_row(
-            escape(arm_name(arm)), NONE if rate is None else points(rate.value), _ends(rate, ""),
-            NONE if amount is None else change(amount.value, rule.unit), _ends(amount, rule.unit),
-            NONE if worth is None else money(worth.value, rule.unit), _money_ends(worth, rule.unit),
-        )
-    return table
+def _plain(amount: float | None, unit: str, rule: RuleReport) -> str:
+    """An amount; with its unit where that is not the column's."""
+    text = money(amount, unit)
+    return text.removesuffix(f" {unit}") if unit == rule.unit else text
+
+
+def _difference(rule: RuleReport, arm: ArmReport, console: Console) -> None:
+    rate, amount = arm.primary.rate, arm.primary.amount
+    worth = arm.savings.net if arm.savings.nudge_cost else arm.savings.gross
+    parts = [] if rate is None else [f"{points(rate.value)} ({_ends(rate, '')})"]
+    if amount is not None:
+        parts.append(f"{change(amount.value, rule.unit)} ({_ends(amount, rule.unit)})")
+    if worth is not None:
+        parts.append(f"worth {round_money(worth.value, rule.unit)} ({_money_ends(worth, rule.unit)})")
+    console.print(f"{escape(arm_name(arm))} against {escape(rule.control)}: {escape('; '.join(parts) or NONE)}")
 
 
 def _ends(found: Estimate | None, unit: str) -> str:
@@ -98,7 +114,11 @@ def _ends(found: Estimate | None, unit: str) -> str:
 def _money_ends(found: Estimate | None, unit: str) -> str:
     if found is None or found.low is None or found.high is None:
         return NONE
-    return f"{money(found.low, unit).removesuffix(' ' + unit)} and {money(found.high, unit).removesuffix(' ' + unit)}"
+    return f"{_rounded(found.low, unit)} and {_rounded(found.high, unit)}"
+
+
+def _rounded(amount: float, unit: str) -> str:
+    return round_money(amount, unit).removesuffix(f" {unit}")
 
 
 def _beside(rule: RuleReport, arm: ArmReport, console: Console) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from streams.impact.plan import Plan
 from streams.impact.report import Comparison, Estimate, Savings, Verdict, VerdictKind
 from streams.impact.split import Split
-from streams.impact.words import about, between, change, compared, count, days, money, noun, percent, probability
+from streams.impact.words import about, between, change, compared, count, days, noun, percent, probability, round_money
 
 
 class Case(NamedTuple):
@@ -84,8 +84,8 @@ def _helps(case: Case) -> str:
     if gross is None or gross.low is None:
         return said + "."
     verb = "avoided" if case.better < 0 else "brought"
-    ends = f"{money(gross.low, unit)} to {money(gross.high, unit)}"
-    return f"{said}. That {verb} {money(gross.value, unit)} so far ({ends})."
+    ends = f"{round_money(gross.low, unit)} to {round_money(gross.high, unit)}"
+    return f"{said}. That {verb} {round_money(gross.value, unit)} so far ({ends})."
 
 
 def _claim(case: Case) -> str:

@@ -8,6 +8,7 @@ from streams.impact.report import Estimate
 
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
+_CENTS_BELOW = 1_000
 
 
 def percent(share: float | None, digits: int | None = None) -> str:
@@ -31,6 +32,13 @@ def points(difference: float, *, signed: bool = True) -> str:
 def money(amount: float | None, unit: str) -> str:
     """``1,234.50 EUR``."""
     return NONE if amount is None else f"{amount:,.2f} {unit}".replace("-", MINUS)
+
+
+def round_money(amount: float | None, unit: str) -> str:
+    """An amount of which the cents say nothing: ``10,658 EUR``; below a thousand they are shown."""
+    if amount is None or abs(amount) < _CENTS_BELOW:
+        return money(amount, unit)
+    return f"{amount:,.0f} {unit}".replace("-", MINUS)
 
 
 def count(number: float | None) -> str:

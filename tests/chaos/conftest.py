@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from streams.embedded.kafka import KafkaNode
+from streams.embedded.kafka import KafkaCluster, KafkaNode
 from tests.chaos.house import House, chaos_settings
 from tests.chaos.report import LINES, Report
+from tests.support.servers import OWN_BROKER
 
 REPORT = pytest.StashKey[Report]()
 Build = Callable[..., House]
@@ -33,9 +34,19 @@ def build(redis_url: str, unique: str, tmp_path: Path, request: pytest.FixtureRe
 
 
 @pytest.fixture
-def one_node(build: Build, apache_kafka: KafkaNode) -> Build:
-    """Builds houses on the node that most tests share."""
-    return lambda **more: build(apache_kafka.address, "1 node", **more)
+def shared(build: Build, request: pytest.FixtureRequest) -> Build:
+    """Builds houses on the broker that most tests share: one node; three with ``--broker kafka3``; or one's own."""
+    if OWN_BROKER:
+        return lambda **more: build(OWN_BROKER, "given", **more)
+    if request.config.getoption("--broker") != "kafka3":
+        node: KafkaNode = request.getfixturevalue("apache_kafka")
+        return lambda **more: build(node.address, "1 node", **more)
+    cluster: KafkaCluster = request.getfixturevalue("kafka_cluster")
+
+    def replicated(house: dict[str, Any] | None = None, **more: Any) -> House:
+        return build(cluster.address, "3 nodes", {"replicas": 3, **(house or {})}, replication_factor=3, **more)
+
+    return replicated
 
 
 def pytest_configure(config: pytest.Config) -> None:

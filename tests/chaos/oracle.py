@@ -20,7 +20,7 @@ from streams.core.effects import Effect, EventResult, Refusal, Withdrawal
 from streams.core.engine import Position, step, tick
 from streams.core.event import Refused, parse_event
 from streams.core.ruleset import Ruleset
-from streams.core.visitor import NEVER, Visitor, decode_visitor, row_header
+from streams.core.visitor import NEVER, Visitor, _VisitorRow, decode_visitor, row_header
 from streams.settings import Settings
 from streams.worker.topics import changelog_name
 
@@ -176,7 +176,10 @@ def differences(want: Expected, found: Found, most: int = 5) -> list[str]:
             wrong.append(
                 f"  {name}: "
                 + "; ".join(
-                    _unequal(msgspec.to_builtins(right, str_keys=True), msgspec.to_builtins(state, str_keys=True))
+                    _unequal(
+                        msgspec.to_builtins(right.fields(), str_keys=True),
+                        msgspec.to_builtins(state.fields(), str_keys=True),
+                    )
                 )
             )
     if wrong:
@@ -184,7 +187,7 @@ def differences(want: Expected, found: Found, most: int = 5) -> list[str]:
     return told
 
 
-_FIELDS = Visitor.__struct_fields__
+_FIELDS = _VisitorRow.__struct_fields__
 
 
 def _unequal(right: list[Any], state: list[Any]) -> list[str]:

@@ -80,8 +80,8 @@ def with_poison() -> Iterator[Sent]:
 
 
 @pytest.mark.fault("duplicates (every third event again) and disorder (up to 4 minutes), and a kill")
-def test_duplicates_and_disorder(one_node: Build) -> None:
-    with one_node(house={"records": repeated_and_shuffled()}).open() as house:
+def test_duplicates_and_disorder(shared: Build) -> None:
+    with shared(house={"records": repeated_and_shuffled()}).open() as house:
         worker = house.hand("w")
         house.begin()
         house.rest(FAULT_S / 2)
@@ -94,8 +94,8 @@ def test_duplicates_and_disorder(one_node: Build) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fault("clients' clocks a day off, in 1970, in 2100; a kill")
-def test_wrong_client_clocks(one_node: Build) -> None:
-    with one_node(house={"records": by_wrong_clocks()}).open() as house:
+def test_wrong_client_clocks(shared: Build) -> None:
+    with shared(house={"records": by_wrong_clocks()}).open() as house:
         worker = house.hand("w")
         house.begin()
         house.rest(FAULT_S / 2)
@@ -106,8 +106,8 @@ def test_wrong_client_clocks(one_node: Build) -> None:
 
 
 @pytest.mark.fault("poison: every tenth record is garbage of 20 kinds, and a kill")
-def test_poison(one_node: Build) -> None:
-    with one_node(house={"records": with_poison()}).open() as house:
+def test_poison(shared: Build) -> None:
+    with shared(house={"records": with_poison()}).open() as house:
         worker = house.hand("w")
         house.begin()
         house.rest(FAULT_S / 2)
@@ -133,8 +133,8 @@ BROKEN = {
 
 @pytest.mark.slow
 @pytest.mark.fault("broken rule files under load; the worker killed while they are")
-def test_broken_rule_files(one_node: Build) -> None:
-    with one_node().open() as house:
+def test_broken_rule_files(shared: Build) -> None:
+    with shared().open() as house:
         worker = house.hand("w")
         house.begin()
         path = Path(house.settings.rules_dir) / "broken.yaml"

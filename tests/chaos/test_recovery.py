@@ -52,9 +52,9 @@ def trickle() -> Iterator[Sent]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.fault(f"all workers killed with {LIVE_VISITORS:,} live visitors, 50 rules of every kind; started at once")
-def test_all_workers_killed_with_many_live_visitors(one_node: Build) -> None:
+def test_all_workers_killed_with_many_live_visitors(shared: Build) -> None:
     long_session = {"session_timeout_ms": 12 * HOUR_MS}  # they are all live still, however long the preparation takes
-    with one_node(house={"records": trickle(), "per_s": 200, "headers": []}, **long_session).open() as house:
+    with shared(house={"records": trickle(), "per_s": 200, "headers": []}, **long_session).open() as house:
         shutil.rmtree(house.settings.rules_dir)
         add_applied_outcome(fifty_rules(house.settings.rules_dir), of=PING)
         start_ms = time.time_ns() // 1_000_000 - HOUR_MS

@@ -26,11 +26,11 @@ FEW = ("in-recovery", "before-commit", "after-commit")
 
 
 @pytest.mark.fault("SIGKILL at every marked point between the steps")
-def test_killed_at_every_marked_point(one_node: Build) -> None:
+def test_killed_at_every_marked_point(shared: Build) -> None:
     chance = random.Random(SEED)
     # Of effects and changelog there is one a batch; of the others few a life.
     fates = [(point, 1 if point in FEW else chance.randrange(3, 12), "kill") for point in ALONE]
-    with one_node().open() as house:
+    with shared().open() as house:
         worker = house.hand("w", *fates[0])
         worker.wanted = False  # here the test is the supervisor
         house.begin()
@@ -51,9 +51,9 @@ def finish_with_repeats(house: House) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fault("SIGKILL at random moments: at work, starting, recovering")
-def test_killed_at_random(one_node: Build) -> None:
+def test_killed_at_random(shared: Build) -> None:
     chance = random.Random(SEED)
-    with one_node().open() as house:
+    with shared().open() as house:
         worker = house.hand("w")
         house.begin()
         for number in range(RANDOM_KILLS):
@@ -67,9 +67,9 @@ def test_killed_at_random(one_node: Build) -> None:
 
 
 @pytest.mark.fault("workers 2 → 3 → 1 → 3, one of them by SIGKILL; the program's own timeouts")
-def test_workers_come_and_go(one_node: Build) -> None:
+def test_workers_come_and_go(shared: Build) -> None:
     defaults = {"broker_session_timeout_s": 10.0, "broker_heartbeat_s": 2.0, "broker_rebalance_timeout_s": 12.0}
-    with one_node(**defaults).open() as house:
+    with shared(**defaults).open() as house:
         first, second = house.hand("a"), house.hand("b")
         house.begin()
         house.all_ready()
@@ -97,8 +97,8 @@ def test_workers_come_and_go(one_node: Build) -> None:
 
 @pytest.mark.fault("SIGKILL while partitions are handed over")
 @pytest.mark.slow
-def test_killed_in_a_hand_over(one_node: Build) -> None:
-    with one_node().open() as house:
+def test_killed_in_a_hand_over(shared: Build) -> None:
+    with shared().open() as house:
         house.hand("a", "in-hand-over", 1, "kill")
         house.begin()
         house.act("a second one comes, and the first dies handing over")
@@ -112,9 +112,9 @@ def test_killed_in_a_hand_over(one_node: Build) -> None:
     "before-effects", pytest.param("within-changelog", marks=pytest.mark.slow)
 ])  # fmt: skip
 @pytest.mark.fault("a worker frozen (SIGSTOP) past its session, and thawed")
-def test_a_thawed_worker_does_not_write(one_node: Build, point: str) -> None:
+def test_a_thawed_worker_does_not_write(shared: Build, point: str) -> None:
     """Frozen between two steps of a batch: the worst moment. Its rows' signatures prove what it wrote, and when."""
-    with one_node().open() as house:
+    with shared().open() as house:
         frozen = house.hand("a", point, 20, "freeze")
         house.begin()
         house.act(f"frozen {point}")
@@ -137,8 +137,8 @@ def test_a_thawed_worker_does_not_write(one_node: Build, point: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fault("a slow consumer: a worker with a fifth of its time falls behind, and catches up")
-def test_a_slow_worker_falls_behind_and_catches_up(one_node: Build) -> None:
-    with one_node(house={"per_s": 2_000}).open() as house:
+def test_a_slow_worker_falls_behind_and_catches_up(shared: Build) -> None:
+    with shared(house={"per_s": 2_000}).open() as house:
         worker = house.hand("w")
         house.begin()
         house.act("slow")
@@ -158,7 +158,7 @@ CACHED_S = 1  # how long libfaketime goes on with what it has read
 
 @pytest.mark.slow
 @pytest.mark.fault("a worker's system clock set forward by two hours, then back by four, while wall time moves timers")
-def test_a_worker_whose_clock_is_set(one_node: Build, tmp_path: Path) -> None:
+def test_a_worker_whose_clock_is_set(shared: Build, tmp_path: Path) -> None:
     """The load is live here: wall time moves the partitions' clocks, as it does in production."""
     offset = tmp_path / "offset"
     offset.write_text("+0s")
@@ -166,7 +166,7 @@ def test_a_worker_whose_clock_is_set(one_node: Build, tmp_path: Path) -> None:
         "LD_PRELOAD": faketime_library(), "FAKETIME_TIMESTAMP_FILE": str(offset),
         "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_CACHE_DURATION": str(CACHED_S),
     }  # fmt: skip
-    with one_node(house={"records": live(), "headers": []}).open() as house:
+    with shared(house={"records": live(), "headers": []}).open() as house:
         worker = house.hand("w", environment=environment)
         house.begin()
         for step in ("+2h", "-2h"):

@@ -11,10 +11,10 @@ from streams.impact.page.document import Section, document
 from streams.impact.page.overview import overview_section, shown_rules
 from streams.impact.page.rule import rule_section
 from streams.impact.report import Report
-from streams.impact.words import count, moment
-from streams.rulefiles.values import write_duration
+from streams.impact.words import count, days, moment
 
 TITLE = "What it was worth"
+_DAY_MS = 86_400_000
 
 
 def page_of(report: Report, more: Iterable[Section] = ()) -> str:
@@ -25,7 +25,7 @@ def page_of(report: Report, more: Iterable[Section] = ()) -> str:
     sections += [*more, *closing_sections(report)]
     visitors = max((sum(rule.exposed.values()) for rule in report.rules), default=0)
     window = report.attribution_window_ms
-    counted = "at any time after it" if window is None else f"within {write_duration(window)} of it"
+    counted = "at any time after it" if window is None else f"within {days(window / _DAY_MS)} of it"
     as_of = "" if report.at is None else f" As of {moment(report.at)} UTC."
     lead = (
         f"Visitors with the suggestion beside a control group without it: {count(visitors)} exposed visitors, and the "

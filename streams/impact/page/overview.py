@@ -12,7 +12,7 @@ from streams.impact.page.draw import RangeRow, ranges
 from streams.impact.page.rule import BADGES
 from streams.impact.report import ArmReport, Estimate, Report, RuleReport
 from streams.impact.verdict import judged
-from streams.impact.words import NONE, count, money, percent, short_money
+from streams.impact.words import NONE, count, percent, round_money, short_money
 
 _ROWS_MAX = 60  # of one plot; the others have cards of their own below
 
@@ -68,7 +68,8 @@ def _relative_row(row: Row) -> RangeRow:
     if found is None or found.low is None or found.high is None:
         return RangeRow(_label(row), row[0].label, None, row[1].verdict.kind, NONE)
     shown = Estimate(value=_cut(found.value), low=_cut(found.low), high=_cut(found.high))
-    written = f"{percent(found.value, 0)} better\n{percent(found.low, 0)} to {percent(found.high, 0)}"
+    side = "better" if found.value >= 0 else "worse"
+    written = f"{percent(abs(found.value), 0)} {side}\n{percent(found.low, 0)} to {percent(found.high, 0)}"
     return RangeRow(_label(row), row[0].label, shown, row[1].verdict.kind, written)
 
 
@@ -87,7 +88,7 @@ def _money_row(row: Row) -> RangeRow:
     if found is None:
         return RangeRow(_label(row), rule.label, None, arm.verdict.kind, NONE)
     ends = NONE if found.low is None or found.high is None else f"{short_money(found.low)} to {short_money(found.high)}"
-    return RangeRow(_label(row), rule.label, found, arm.verdict.kind, f"{money(found.value, rule.unit)}\n{ends}")
+    return RangeRow(_label(row), rule.label, found, arm.verdict.kind, f"{round_money(found.value, rule.unit)}\n{ends}")
 
 
 def shown_rules(report: Report) -> Sequence[RuleReport]:

@@ -21,6 +21,7 @@ from streams.impact.words import (
     percent,
     points,
     probability,
+    round_money,
     short_money,
 )
 
@@ -30,7 +31,11 @@ BADGES = {
 }  # fmt: skip
 STATES = {"safe": "safe", "hurt": "worse", "open": "open"}
 _BAND_REACH = 4.0  # half-widths of the last interval that a plot over time shows to either side
-_STARTING_LOOKS = 0.15  # of the looks; before them an interval says little and would flatten the rest
+_PRICED = (
+    "First line: the difference of rates, times the exposed, times {price} (what one cost on average). “As measured”: "
+    "from what each visitor cost, repeated and uneven amounts included; it needs longer to become sure."
+)
+_MEASURED = "The difference of the amounts per visitor, times the exposed."
 
 
 def rule_section(rule: RuleReport, options: Options) -> Section:
@@ -66,10 +71,10 @@ def _tiles(rule: RuleReport) -> str:
     gross = first.savings.net if first.savings.nudge_cost else first.savings.gross
     if gross is not None:
         word = "avoided" if rule.kind == "anti_conversion" else "brought"
-        said.append((money(gross.value, rule.unit), f"{word} so far, {_money_ends(gross, rule.unit)}"))
+        said.append((round_money(gross.value, rule.unit), f"{word} so far, {_money_ends(gross, rule.unit)}"))
     if first.primary.control.rate is not None:
         rates = f"{percent(first.primary.control.rate)} → {percent(first.primary.treated.rate)}"
-        said.append((rates, "control → treated"))
+        said.append((rates, "control → treated, share with it"))
     if first.plan is not None and first.plan.days is not None and first.plan.more:
         said.append((days(first.plan.days), "until the planned effect could be seen"))
     return tiles(said)
@@ -85,7 +90,7 @@ def _ends(found: Estimate, unit: str) -> str:
 def _money_ends(found: Estimate, unit: str) -> str:
     if found.low is None or found.high is None:
         return "no interval yet"
-    return f"{money(found.low, unit).removesuffix(' ' + unit)} to {money(found.high, unit)}"
+    return f"{round_money(found.low, unit).removesuffix(' ' + unit)} to {round_money(found.high, unit)}"
 
 
 # --- pictures ----------------------------------------------------------------------------------------------------
@@ -139,7 +144,8 @@ def difference_row(rule: RuleReport, arm: ArmReport, name: str) -> RangeRow:
 
 def axis_of(unit: str) -> Write:
     """Writes the axis of a difference."""
-    return (lambda value: f"{value * 100:+.3g}" if value else "0") if not unit else (lambda value: f"{value:+,.3g}")
+    factor = 1 if unit else 100
+    return lambda value: f"{value * factor:+,.3g}" if value else "0"
 
 
 def _running(rule: RuleReport, arm: ArmReport) -> Iterator[str]:
@@ -189,25 +195,25 @@ def _money(rule: RuleReport) -> Iterator[str]:
             continue
         name = arm_name(arm)
         word = "avoided" if rule.kind == "anti_conversion" else "brought"
-        rows.append(_money_row(f"{name}: {word}", "outcomes times price", savings.gross, rule, arm))
+        sub = "outcomes times price" if rule.measure == "rate" else "from amounts per visitor"
+        rows.append(_money_row(f"{name}: {word}", sub, savings.gross, rule, arm))
         if savings.nudge_cost and savings.net is not None:
             sub = f"less {short_money(savings.nudge_cost)} for {count(savings.suggestions)} suggestions"
             rows.append(_money_row(f"{name}: net", sub, savings.net, rule, arm))
-        if savings.measured is not None:
+        if savings.measured is not None and rule.measure == "rate":
             rows.append(_money_row(f"{name}: as measured", "from amounts per visitor", savings.measured, rule, arm))
     if rows:
         picture = ranges(f"Money, {rule.unit}", rows, short_money, 1)
         unit = rule.arms[0].savings.unit_cost
         yield "<h3>What it was worth</h3>" + figure(
             picture,
-            f"In {escape(rule.unit)}, for the visitors of the arm so far. First line: the difference of rates, times "
-            f"the exposed, times {escape(money(unit, rule.unit))} (what one cost on average). “As measured”: from what "
-            "each visitor cost, repeated and uneven amounts included; it needs longer to become sure.",
+            f"In {escape(rule.unit)}, for the visitors of the arm so far. "
+            + (_PRICED.format(price=escape(money(unit, rule.unit))) if rule.measure == "rate" else _MEASURED),
         )
 
 
 def _money_row(name: str, sub: str, found: Estimate, rule: RuleReport, arm: ArmReport) -> RangeRow:
-    written = f"{money(found.value, rule.unit)}\n{_money_ends(found, rule.unit)}"
+    written = f"{round_money(found.value, rule.unit)}\n{_money_ends(found, rule.unit)}"
     return RangeRow(name, sub, found if found.low is not None else None, arm.verdict.kind, written)
 
 
