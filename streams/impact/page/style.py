@@ -31,7 +31,7 @@ white-space:nowrap}
 .harms,.hurt,.broken_split{color:var(--harms);background:var(--harms-soft)}
 .too_early,.open{color:var(--early);background:var(--early-soft)}
 .no_effect_larger_than{color:var(--none);background:var(--none-soft)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:18px 0 6px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(138px,1fr));gap:12px;margin:18px 0 6px}
 .tile{border:1px solid var(--line);border-radius:10px;padding:12px 14px}
 .tile b{display:block;font-size:23px;line-height:1.25;letter-spacing:-.01em;font-variant-numeric:tabular-nums}
 .tile span{display:block;font-size:13px;color:var(--soft)}
