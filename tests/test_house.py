@@ -57,8 +57,8 @@ ROOM_MAY_IMPORT = {
     "cli_impact": {"cli_shared", "core", "impact", "rulefiles", "settings"},
     "cli_plan": {"cli_shared", "plan"},
     "cli": {
-        "cli_impact", "cli_plan", "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http", "delivery", "impact",
-        "backtest", "replay", "doctor", "embedded", "settings", "telemetry",
+        "cli_impact", "cli_plan", "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http", "delivery",
+        "impact", "backtest", "replay", "doctor", "embedded", "settings", "telemetry",
     },
     "__main__": {"cli"},
     "__init__": set(),
