@@ -46,8 +46,10 @@ const receipt = (id, kind) => {
 const make = (name, part, text, role) => {
   const element = document.createElement(name);
   element.part = element.className = part;
-  element.dir = "auto";
-  if (text) element.textContent = text;
+  if (text) {
+    element.textContent = text;
+    element.dir = "auto"; // a text may run the other way than the page
+  }
   if (role) element.role = role;
   return element;
 };
