@@ -40,7 +40,7 @@ from tests.support.programs import START_TIMEOUT_S
 KEYS = b"""{"write_keys": [{"key": "wk_shop"}], "server_keys": ["sk_secret"],
  "token_secrets": [{"id": "k", "secret": "0123456789abcdef"}]}"""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = 40
+EXAMPLES = 25
 STREAM_EXAMPLES = 4  # a second each
 OPERATIONS = sorted(
     (method.upper(), path)
@@ -145,7 +145,7 @@ def split_or_none(body: bytes) -> Split | None:
         return None
 
 
-@hypothesis.settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis.settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(body=BODIES, cut=st.integers(0, 300), inserted=st.binary(max_size=3))
 def test_no_body_breaks_the_parser(body: bytes, cut: int, inserted: bytes) -> None:
     for tried in (body, body[:cut], body[:cut] + inserted + body[cut:]):
@@ -154,7 +154,7 @@ def test_no_body_breaks_the_parser(body: bytes, cut: int, inserted: bytes) -> No
             assert read_event(raw, ARRIVAL) is not None
 
 
-@hypothesis.settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@hypothesis.settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(events=st.lists(EVENTS, max_size=5))
 def test_each_event_of_a_list_is_judged_alone(events: list[dict[str, Any]]) -> None:
     split = split_or_none(msgspec.json.encode(events))
