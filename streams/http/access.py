@@ -63,7 +63,7 @@ class Access:
         active = [key for key in keys.write_keys if not key.revoked]
         self._origins_by_key = {key.key: frozenset(key.origins) for key in active}
         self._origins = frozenset(origin for key in active for origin in key.origins)
-        self._key_by_app = {app: key.key for key in active for app in key.snowplow_apps}
+        self._key_by_app = {app: key.key for key in active for app in key.apps}
         self._servers = [(key_digest(key.key), frozenset(key.scopes)) for key in keys.servers()]
         self._admins = keys.admins()
         self._secrets = {secret.id: secret.secret.encode() for secret in keys.token_secrets}
@@ -97,7 +97,7 @@ class Access:
         return False
 
     def key_of_app(self, app: str) -> str | None:
-        """The write key that stands for a Snowplow tracker's app id. None when none does."""
+        """The write key that stands for the app id of a tracker that sends no key. None when none does."""
         return self._key_by_app.get(app) or self._key_by_app.get(_ANY_APP)
 
     def origin_allowed(self, origin: str) -> bool:

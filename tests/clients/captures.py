@@ -122,7 +122,7 @@ def write_keys(captures: list[Capture]) -> list[WriteKey]:
     requests = [request for capture in captures for request in capture.requests]
     origins = tuple(sorted({request.header("origin") for request in requests} - {""}))
     keys = [WriteKey(key, origins) for key in sorted(presented_keys(requests))]
-    return [*keys, WriteKey("wk_of_those_who_send_none", origins, snowplow_apps=("*",))]
+    return [*keys, WriteKey("wk_of_those_who_send_none", origins, apps=("*",))]
 
 
 def send(port: int, request: Request) -> tuple[int, bytes]:
