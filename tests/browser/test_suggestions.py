@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from statistics import median
 
@@ -186,6 +187,15 @@ def test_expired_it_is_not_shown(visit: Visit) -> None:
     eventually(page, lambda: answered, "the answer")
     page.wait_for_timeout(100)
     assert page.locator(CARD).count() == 0
+
+
+def test_when_its_time_is_over_it_goes(visit: Visit) -> None:
+    without_stream(visit)
+    page = visit.page()
+    offered(page, expires=time.time() * 1000 + 3000)
+    page.goto(visit.shop + "/")
+    expect(page.locator(CARD)).to_have_count(1)
+    expect(page.locator(CARD)).to_have_count(0)  # with no answer of the API that says so: it says the same for ever
 
 
 def test_token_that_has_ended_is_renewed_for_the_same_visitor(visit: Visit) -> None:
