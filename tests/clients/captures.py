@@ -35,7 +35,7 @@ ANSWER_TIMEOUT_S = 30.0
 TOPIC_PREFIX = "captures."
 _KEY_IN_BODY = re.compile(rb'"(?:writeKey|api_key|token)"\s*:\s*"([^"\\]{1,200})"')
 _KEY_IN_PATH = re.compile(r"/(?:array|projects)/([^/]+)/")
-_KEYS_IN_QUERY = ("writeKey", "api_key", "token", "key", "api_secret", "idsite")
+_KEYS_IN_QUERY = ("writeKey", "api_key", "token", "key", "api_secret", "measurement_id", "tid")
 
 
 class Request(NamedTuple):
