@@ -11,7 +11,7 @@ SOAK_MINUTES ?= 10
 # Test files run side by side: most of the time of those with servers is waiting.
 JOBS ?= 3
 
-.PHONY: setup demo test browser clients snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
+.PHONY: compiled python setup demo test browser clients snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
 
 setup: $(STAMP)
 
@@ -50,6 +50,12 @@ snippet-tools:
 
 # All faults write tests/chaos/REPORT.md; a few of them (CHAOS=short) .cache/chaos/REPORT.md.
 CHAOS ?= all
+compiled: $(STAMP)  ## the core compiled by mypyc in this tree (needs a C compiler); `make python` goes back
+	@AVERT_COMPILE=1 $(PYTHON) setup.py --quiet build_ext --inplace
+
+python: $(STAMP)  ## the core as it is written
+	@find streams/core -name "*.so" -delete
+
 chaos: $(STAMP) servers  ## every fault on Apache Kafka, half an hour; CHAOS=short: some minutes, for every change
 	@$(PYTHON) -m tests.chaos $(if $(filter short,$(CHAOS)),--short) $(TESTS)
 

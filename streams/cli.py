@@ -62,8 +62,16 @@ def up(
 
 
 @app.command
-def worker(*, rules: RulesDir = None) -> int:
-    """One worker against any Kafka and Redis. Start as many as there are partitions, and no more."""
+def worker(
+    *,
+    rules: RulesDir = None,
+    processes: Annotated[int, Parameter(help="So many under one command: one a core. Together one HTTP port.")] = 1,
+) -> int:
+    """A worker against any Kafka and Redis. As many as there are partitions have work, and no more."""
+    if processes != 1:
+        from streams.worker.processes import supervise  # noqa: PLC0415
+
+        return supervise(settings_with(rules_dir=rules), processes)
     from streams.worker.main import main as run  # noqa: PLC0415
 
     return int(run(settings_with(rules_dir=rules)))

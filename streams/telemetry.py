@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, TextIO, cast, get_args
 
 import structlog
@@ -172,6 +172,29 @@ for _metric, _values in CLOSED_LABELS.items():
 def metrics_page() -> bytes:
     """All metrics in Prometheus' text format."""
     return generate_latest(REGISTRY)
+
+
+def merged_pages(pages: Mapping[str, str]) -> str:
+    """Several processes' pages as one: each series with one label more, `number`, the page's key.
+
+    Counters of several processes must not be one series: it would fall when one of them begins anew.
+    """
+    families: dict[str, list[str]] = {}
+    for number, page in pages.items():
+        samples: list[str] = []
+        for line in page.splitlines():
+            if line.startswith("#"):
+                samples = families.setdefault(line.split(" ", 3)[2], [])
+                if line not in samples[:2]:  # HELP and TYPE stand first, once
+                    samples.append(line)
+                continue
+            name, brace, rest = line.partition("{")
+            if brace:
+                samples.append(f'{name}{{number="{number}",{rest}')
+            else:
+                name, _, value = line.partition(" ")
+                samples.append(f'{name}{{number="{number}"}} {value}')
+    return "".join(f"{line}\n" for samples in families.values() for line in samples)
 
 
 class _Stderr(io.TextIOBase):

@@ -59,9 +59,8 @@ ROOM_MAY_IMPORT = {
     "outcomes_import": {"backtest", "core", "replay", "settings"},
     "cli_outcomes": {"backtest", "cli_shared", "outcomes_import", "rulefiles"},
     "cli": {
-        "cli_outcomes",
-        "cli_impact", "cli_plan", "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http", "delivery",
-        "impact", "backtest", "replay", "doctor", "embedded", "settings", "telemetry",
+        "cli_impact", "cli_outcomes", "cli_plan", "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http",
+        "delivery", "impact", "backtest", "replay", "doctor", "embedded", "settings", "telemetry",
     },
     "__main__": {"cli"},
     "__init__": set(),

@@ -80,12 +80,13 @@ def _what(case: Case) -> str:
 
 def _helps(case: Case) -> str:
     said = "Helps: " + _claim(case)
-    gross, unit = case.savings.gross, case.comparison.unit
-    if gross is None or gross.low is None:
+    worth, unit = case.savings.net if case.savings.nudge_cost else case.savings.gross, case.comparison.unit
+    if worth is None or worth.low is None:
         return said + "."
     verb = "avoided" if case.better < 0 else "brought"
-    ends = f"{round_money(gross.low, unit)} to {round_money(gross.high, unit)}"
-    return f"{said}. That {verb} {round_money(gross.value, unit)} so far ({ends})."
+    ends = f"{round_money(worth.low, unit)} to {round_money(worth.high, unit)}"
+    paid = ", what the suggestions cost taken off" if case.savings.nudge_cost else ""
+    return f"{said}. That {verb} {round_money(worth.value, unit)} so far ({ends}{paid})."
 
 
 def _claim(case: Case) -> str:

@@ -9,6 +9,8 @@ from streams.impact.report import Estimate
 MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 _CENTS_BELOW = 1_000
+_MILLS_FROM = 0.01
+_WHOLE = 1e-9  # percent: what 3 * 5 % is off 15 % by
 
 
 def percent(share: float | None, digits: int | None = None) -> str:
@@ -17,8 +19,13 @@ def percent(share: float | None, digits: int | None = None) -> str:
         return NONE
     value = share * 100
     if digits is None:
-        digits = 0 if value == round(value) else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 3
-    return f"{value:.{digits}f} %".replace("-", MINUS)
+        digits = 0 if abs(value - round(value)) < _WHOLE else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.1 else 3
+    return _signed(f"{value:.{digits}f}") + " %"
+
+
+def _signed(text: str) -> str:
+    """With a real minus, and none before a zero."""
+    return text.replace("-", "" if not text.strip("-0.") else MINUS)
 
 
 def points(difference: float, *, signed: bool = True) -> str:
@@ -81,7 +88,8 @@ def change(difference: float, unit: str, *, signed: bool = True) -> str:
     """A difference in its unit: points of a rate where `unit` is empty, else an amount per visitor."""
     if not unit:
         return points(difference, signed=signed)
-    text = f"{difference:+,.3f}" if signed else f"{difference:,.3f}"
+    digits = 3 if abs(difference) >= _MILLS_FROM else 5
+    text = f"{difference:+,.{digits}f}" if signed else f"{difference:,.{digits}f}"
     return f"{text} {unit} a visitor".replace("-", MINUS)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import uvloop
 
+from streams.core import build
 from streams.delivery import Delivery
 from streams.errors import AvertError, BrokerUnavailableError
 from streams.rulefiles.options import engine_options
@@ -51,6 +52,7 @@ from streams.worker.watchdog import LastResort, ThreadWatchdog, Watchdog
 SWITCH_INTERVAL_S = 0.02
 GC_THRESHOLDS = (100_000, 50, 1_000)  # measured: 5 % of the engine's time against the defaults
 TICK_S = 0.1  # how often the timers are looked at
+LAST_S = 0.5  # of the stop timeout: what then has not ended is ended
 CLOSE_S = 2.0  # of the stop timeout: for what comes after Faust's end, each client's second at once
 
 
@@ -79,7 +81,7 @@ async def run_worker(
     `settings.rules_dir` (for tests).
     """
     quiet_foreign_logs()
-    stop, last_resort = asyncio.Event(), LastResort(settings.stop_timeout_s)
+    stop, last_resort = asyncio.Event(), LastResort(max(LAST_S, settings.stop_timeout_s - LAST_S))
     loop = asyncio.get_running_loop()
 
     def asked_to_stop() -> None:
@@ -152,6 +154,7 @@ class Worker:
         try:
             if not await self._unless_stopped(self._prepare()):
                 return
+            log.info("worker_starts", core=build(), partitions=self._partitions)
             with scratch_folder() as scratch:
                 self._app = build_app(settings, self._link, self._machine, self._partitions, scratch)
                 self._link.on_ready = ready

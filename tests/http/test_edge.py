@@ -23,6 +23,16 @@ async def test_a_preflight_from_a_listed_origin_may_send_our_headers(api: Api) -
     assert response.headers["vary"] == "Origin"
 
 
+async def test_a_listed_page_may_send_the_headers_that_its_tracker_asks_for(api: Api) -> None:
+    asked = "anonymousid,authorization,content-type,sentat"
+    response = await api.client.options("/v1/page", headers={"origin": SHOP, "access-control-request-headers": asked})
+    assert response.headers["access-control-allow-headers"] == asked
+    assert response.headers["access-control-allow-credentials"] == "true"
+    strange = {"origin": SHOP, "access-control-request-headers": "x, *, (y)"}
+    answer = await api.client.options("/v1/page", headers=strange)
+    assert answer.headers["access-control-allow-headers"].startswith("Authorization")
+
+
 @pytest.mark.parametrize(
     "origin", [None, "null", "https://evil.example", SHOP + ".evil.example", SHOP + ":444", "http://shop.example",
                "https://gone.example", "*"],

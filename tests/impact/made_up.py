@@ -35,7 +35,7 @@ UNEVEN = ("purchase", "checkout_abandoned", ALL_COSTS)
 Row = tuple[str, str, str, int, float, dict[str, float], float, float, tuple[str, ...]]
 RULES: tuple[Row, ...] = (
     (PROGRAMME, "All rules together, against the global holdout", ALL_COSTS, 120_000, 0.05,
-     {ALL_COSTS: 0.16, "purchase": 0.21}, 0.8, 0.08, ("",)),
+     {ALL_COSTS: 0.16, "purchase": 0.21}, 0.74, 0.08, ("",)),
     ("search-dead-end", "Two searches without a result", "support_chat", 38_000, 0.1,
      {"support_chat": 0.24, "phone_call": 0.05, "purchase": 0.18}, 0.8, 0.08, ("",)),
     ("form-errors", "A form that will not be filled in", "phone_call", 9_400, 0.1,

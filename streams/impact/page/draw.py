@@ -8,11 +8,12 @@ from math import ceil, floor, log10
 from typing import NamedTuple
 
 from streams.impact.report import Estimate
+from streams.impact.words import MINUS
 
 WIDTH = 868
 _ROW = 44
-_LEFT, _RIGHT = 230, 190
-_NAME_CHARS_MAX = 32
+_LEFT, _RIGHT = 272, 180
+_NAME_CHARS_MAX = 40
 _TICKS = 5
 _HEIGHT = 230  # of a plot over time
 
@@ -107,7 +108,7 @@ def over_time(title: str, moments: Sequence[Moment], write: Write, reach: float)
     drawn = [moment for moment in moments if moment.estimate.low is not None]
     parts = [
         f'<path class="{"zero" if tick == 0 else "grid"}" d="M84 {up(tick):.1f}H{WIDTH - 24}"/>'
-        f'<text class="axis" x="76" y="{up(tick) + 4:.1f}" text-anchor="end">{escape(write(tick))}</text>'
+        f'<text class="axis" x="76" y="{up(tick) + 4:.1f}" text-anchor="end">{_written(write, tick)}</text>'
         for tick in ticks
     ]
     upper = "L".join(point(moment, moment.estimate.high) for moment in drawn)
@@ -143,9 +144,13 @@ def _scale(low: float, high: float, left: float, right: float) -> Callable[[floa
 def _axis(ticks: Sequence[float], at: Callable[[float], float], bottom: int, write: Write) -> str:
     return "".join(
         f'<path class="{"zero" if tick == 0 else "grid"}" d="M{at(tick):.1f} 0V{bottom}"/>'
-        f'<text class="axis" x="{at(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{escape(write(tick))}</text>'
+        f'<text class="axis" x="{at(tick):.1f}" y="{bottom + 18}" text-anchor="middle">{_written(write, tick)}</text>'
         for tick in ticks
     )
+
+
+def _written(write: Write, tick: float) -> str:
+    return escape(write(tick).replace("-", MINUS))
 
 
 def _names(name: str, sub: str, y: int) -> str:

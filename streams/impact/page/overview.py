@@ -69,7 +69,9 @@ def _relative_row(row: Row) -> RangeRow:
         return RangeRow(_label(row), row[0].label, None, row[1].verdict.kind, NONE)
     shown = Estimate(value=_cut(found.value), low=_cut(found.low), high=_cut(found.high))
     side = "better" if found.value >= 0 else "worse"
-    written = f"{percent(abs(found.value), 0)} {side}\n{percent(found.low, 0)} to {percent(found.high, 0)}"
+    size = percent(abs(found.value), 0)
+    said = "no change" if size == "0 %" else f"{size} {side}"
+    written = f"{said}\n{percent(found.low, 0)} to {percent(found.high, 0)}"
     return RangeRow(_label(row), row[0].label, shown, row[1].verdict.kind, written)
 
 

@@ -75,7 +75,7 @@ def _tiles(rule: RuleReport) -> str:
     if first.primary.control.rate is not None:
         rates = f"{percent(first.primary.control.rate)} → {percent(first.primary.treated.rate)}"
         said.append((rates, "control → treated, share with it"))
-    if first.plan is not None and first.plan.days is not None and first.plan.more:
+    if first.verdict.kind == "too_early" and first.plan and first.plan.days is not None and first.plan.more:
         said.append((days(first.plan.days), "until the planned effect could be seen"))
     return tiles(said)
 

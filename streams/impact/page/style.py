@@ -31,7 +31,7 @@ white-space:nowrap}
 .harms,.hurt,.broken_split{color:var(--harms);background:var(--harms-soft)}
 .too_early,.open{color:var(--early);background:var(--early-soft)}
 .no_effect_larger_than{color:var(--none);background:var(--none-soft)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:12px;margin:18px 0 6px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(138px,1fr));gap:12px;margin:18px 0 6px}
 .tile{border:1px solid var(--line);border-radius:10px;padding:12px 14px}
 .tile b{display:block;font-size:23px;line-height:1.25;letter-spacing:-.01em;font-variant-numeric:tabular-nums}
 .tile span{display:block;font-size:13px;color:var(--soft)}
@@ -53,5 +53,6 @@ th{color:var(--soft);font-weight:600;font-size:13px}tr:last-child td{border-bott
 td.left,th.left{text-align:left}
 dt{font-weight:650;margin-top:14px}dd{margin:2px 0 0;color:var(--soft);max-width:52em}
 a{color:var(--accent)}footer{color:var(--faint);font-size:13px;margin-top:28px}
+@media (max-width:700px){figure svg{min-width:620px}}
 @media (max-width:560px){main{padding:24px 12px}.card{padding:18px 16px}h1{font-size:26px}}
 """
