@@ -176,8 +176,8 @@ def _stages(result: Part, _: Part) -> str:
     rows = [[stage, *(one[stage] for one in trees)] for stage in trees[0]]
     return (
         f"## Where the time of an event goes: {result['work']}\n\n`python -m bench.stages`, {result['events']:,} "
-        f"events, load average {result['load_average']}; µs an event. A compiled function has no frame that the profiler "
-        "sees: decode and engine are then in what is around them.\n\n" + markdown(("stage", *names), rows)
+        f"events, load average {result['load_average']}; µs an event. The profiler does not see compiled functions: "
+        "decode and engine are then in what is around them.\n\n" + markdown(("stage", *names), rows)
     )
 
 
