@@ -21,6 +21,7 @@ extensions = []
 if os.environ.get("AVERT_COMPILE") == "1":
     from mypyc.build import mypycify
 
-    extensions = mypycify([f"streams/core/{name}.py" for name in COMPILED], opt_level="3", debug_level="0")
+    modules = [*(f"streams/core/{name}.py" for name in COMPILED), "streams/worker/apply.py", "streams/worker/partition.py"]
+    extensions = mypycify(modules, opt_level="3", debug_level="0")
 
 setup(ext_modules=extensions)
