@@ -6,6 +6,7 @@ A peer reads the log from its beginning, writes each match to a topic as JSON wi
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from streams.settings import Settings
 
 CACHE = ROOT / ".cache" / "bench"
 PEERS = ROOT / "bench" / "peers"
+COMPILED = CACHE / "compiled"
 PARTITIONS = 4
 # How often each peer makes durable what it has done. A run takes seconds: with Flink's or Bytewax's usual 10 s and more
 # it would be over before the first time, and durability would have cost nothing.
@@ -90,6 +92,10 @@ def _avert(entry: Entry) -> Program:
     return worker(settings, entry.tree)
 
 
+def _avert_compiled(entry: Entry) -> Program:
+    return _avert(entry._replace(tree=COMPILED))
+
+
 def _faust(entry: Entry) -> Program:
     argv = (entry.bootstrap, entry.topic, entry.app, entry.out, entry.job, str(PARTITIONS), str(COMMIT_S))
     return Program("faust", ["-m", "bench.peers.faust_jobs", *argv], {})
@@ -150,6 +156,22 @@ def set_up_venv(name: str) -> None:
     stamp.write_text(wanted.read_text())
 
 
+def _set_up_compiled() -> None:
+    """A copy of the program whose core is compiled: this tree stays as it is."""
+    sources = sorted((ROOT / "streams").rglob("*.py"))
+    text = "".join(path.read_text() for path in sources)
+    stamp = COMPILED / "built.txt"
+    if stamp.exists() and stamp.read_text() == text:
+        return
+    shutil.rmtree(COMPILED, ignore_errors=True)
+    shutil.copytree(ROOT / "streams", COMPILED / "streams", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for name in ("setup.py", "pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, COMPILED / name)
+    build = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
+    subprocess.run(build, check=True, cwd=COMPILED, env={"PATH": os.environ["PATH"], "AVERT_COMPILE": "1"})
+    stamp.write_text(text)
+
+
 def _set_up_java(name: str) -> None:
     source, target = PEERS / "java" / name, CACHE / name
     text = "".join(path.read_text() for path in [source / "pom.xml", *sorted((source / "src").glob("*.java"))])
@@ -166,6 +188,13 @@ PEERS_BY_NAME: dict[str, Peer] = {
         "Avert",
         _avert,
         "the production worker, one rule file; all settings as they come (commit every 1 s, each batch acknowledged)",
+        first_events=False,
+    ),
+    "avert-compiled": Peer(
+        "Avert, core compiled",
+        _avert_compiled,
+        "the same with `make compiled`: the core as a C extension made by mypyc",
+        _set_up_compiled,
         first_events=False,
     ),
     "faust": Peer(

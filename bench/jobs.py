@@ -77,7 +77,7 @@ async def make_log(bootstrap: str, prefix: str, made: Log | None) -> None:
 
 async def out_topic(peer: str, entry: Entry) -> str:
     """Where a peer's matches come out; made if it is not there."""
-    if peer == "avert":
+    if peer.startswith("avert"):
         return f"{entry.log}-decisions"
     await log.create_topic(entry.bootstrap, entry.out, PARTITIONS)
     return entry.out

@@ -84,7 +84,7 @@ def _recorded(files: list[Path], mapping: Path | None) -> tuple[Totals, Options]
     options = Options()
     return totals_of(files, experiment), Options(
         effect=options.effect if experiment.effect is None else experiment.effect,
-        nudge_cost=experiment.nudge_cost or options.nudge_cost,
+        nudge_cost=experiment.nudge_cost,
     )
 
 
@@ -104,7 +104,7 @@ def _counted(url: str | None, key: str | None, key_file: Path | None, totals: Pa
 def _check(options: Options) -> None:
     limits = (
         ("--effect", 0 < options.effect <= 1, "a share above 0 and up to 1, such as 0.1"),
-        ("--nudge-cost", options.nudge_cost >= 0, "an amount that is not negative"),
+        ("--nudge-cost", (options.nudge_cost or 0) >= 0, "an amount that is not negative"),
         ("--planned-visitors", options.best_at >= 100, "100 visitors at least"),
     )
     for name, good, wants in limits:

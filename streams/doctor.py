@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
@@ -11,15 +11,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 import redis.asyncio as redis
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.core import build
 from streams.errors import AvertError
+from streams.keys import SECRET_CHARS_MIN, AdminKey, ServerKey, key_name, load_keys
 from streams.rulefiles.load import load_rules
 from streams.rulefiles.options import engine_options
 from streams.settings import Settings
 
+_IDS_PER_PARTITION = 50  # newest events that are looked at for their visitors' ids
+_WORD_AND_NUMBER = re.compile(r"[a-z]+[._:-]?[0-9]{1,12}", re.IGNORECASE)  # customer-4711
 TIMEOUT_S = 5.0  # for one server's answer
 
 
@@ -102,17 +106,79 @@ async def _rules(settings: Settings) -> Answer:
 async def _keys(settings: Settings) -> Answer:
     if settings.keys_file is None:
         return "warning", "AVERT_KEYS_FILE is not set: the API makes keys that go with its process"
-    keys = json.loads(settings.keys_file.read_text())
+    keys = load_keys(settings.keys_file)
     readable_by_others = settings.keys_file.stat().st_mode & 0o077
     if readable_by_others:
         return "warning", f"{settings.keys_file} can be read by others: chmod 600"
-    return "ok", f"{settings.keys_file}: {len(keys.get('write_keys', []))} write keys"
+    secret: list[ServerKey | AdminKey] = [*keys.servers(), *keys.admins()]
+    short = [key_name(key) for key in secret if len(key.key) < SECRET_CHARS_MIN]
+    if short:
+        return "warning", f"keys of less than {SECRET_CHARS_MIN} characters can be guessed: {', '.join(short)}"
+    anywhere = sum(not key.revoked and not key.origins for key in keys.write_keys)
+    if anywhere:
+        return "warning", f"{anywhere} write keys name no origin: no page may use them, only programs"
+    return "ok", f"{settings.keys_file}: {len(keys.write_keys)} write keys, {len(secret)} server and admin keys"
 
 
 async def _visitor_ids(settings: Settings) -> Answer:
-    if settings.visitor_ids == "capability":
-        return "warning", "AVERT_VISITOR_IDS=capability: whoever knows an id reads its suggestions; ids must be UUIDs"
-    return "ok", "minted by the API; suggestions need a token"
+    if settings.visitor_ids != "capability":
+        return "ok", "minted by the API; suggestions need a token"
+    seen = await _recent_visitors(settings)
+    guessable = [visitor for visitor in seen if looks_guessable(visitor)]
+    if guessable:
+        share = f"{len(guessable)} of the last {len(seen)}"
+        return "problem", (
+            f"AVERT_VISITOR_IDS=capability, and {share} visitor ids look guessable (numbers, addresses, too short):"
+            " whoever guesses one reads its suggestions. Send UUIDs, or set it to minted"
+        )
+    looked = f"the last {len(seen)} look random" if seen else "none seen yet"
+    return "warning", f"AVERT_VISITOR_IDS=capability: whoever knows an id reads its suggestions; {looked}"
+
+
+async def _recent_visitors(settings: Settings) -> list[str]:
+    """The keys of the newest events, each visitor once. None of them is told or kept."""
+    topic = settings.topic("clickstream")
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap, auto_offset_reset="earliest", enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        await consumer.topics()  # asks the broker; what follows only looks it up
+        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(partitions)
+        first, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        wanted = 0
+        for partition in partitions:
+            begin = max(first[partition], ends[partition] - _IDS_PER_PARTITION)
+            consumer.seek(partition, begin)
+            wanted += ends[partition] - begin
+        visitors: dict[str, None] = {}
+        while wanted > 0:
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                wanted -= len(records)
+                visitors.update({(record.key or b"").decode(errors="replace"): None for record in records})
+        return list(visitors)
+    finally:
+        await consumer.stop()
+
+
+def looks_guessable(visitor: str) -> bool:
+    """Whether somebody who knows how such ids are made could find others: chance would have made another one.
+
+    A random id of 64 bits, the least that nobody can try out over a network, has 11 characters of base 64, 16 of base
+    16, and 20 digits. It has many different ones among them; a name, an address or a customer's number does not.
+    """
+    body = visitor.replace("-", "").replace("_", "")
+    if "@" in visitor or " " in visitor or _WORD_AND_NUMBER.fullmatch(visitor):
+        return True
+    letters = {character.lower() for character in body if character.isalpha()}
+    digits = sum(character.isdigit() for character in body)
+    if digits == len(body):
+        return digits < 20
+    if not digits:  # words have none; of 22 random characters of base 64 one in forty has none
+        return True
+    least = 16 if letters <= set("abcdef") else 11
+    return len(body) < least or len(set(body)) < 7
 
 
 async def _exposure(settings: Settings) -> Answer:

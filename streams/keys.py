@@ -30,14 +30,15 @@ AdminScope = Literal["explain", "rules", "impact", "visitors_read", "visitors_er
 class WriteKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A public key of one site and the exact origins (``https://shop.example``) whose pages may use it.
 
-    `snowplow_apps`: the app ids of the Snowplow trackers that it stands for, since those send none; ``*`` is any other.
+    `apps`: the app or site ids for which it stands, where trackers send no key (Snowplow's `aid`, Matomo's `idsite`);
+    ``*`` is any other.
     """
 
     key: str
     origins: tuple[str, ...] = ()
     revoked: bool = False
     id: str = ""
-    snowplow_apps: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
 
 
 class ServerKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

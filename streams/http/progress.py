@@ -83,7 +83,8 @@ class ProgressListener:
         """1. Subscribe and await the confirmation; 2. read what was said before; 3. hear what is said from now on."""
         async with self._redis.pubsub() as channel:
             await channel.subscribe(self._channel)
-            await channel.get_message(timeout=_POLL_S)
+            while await channel.get_message(timeout=_POLL_S) is None:
+                pass  # what is said before the confirmation is not heard
             self._take({int(partition): int(offset) for partition, offset in
                         (await self._redis.hgetall(self._channel)).items()})
             while self._needed():

@@ -17,7 +17,18 @@ from typing import NamedTuple
 
 from streams.impact.bounds import rate_interval, rates_interval
 from streams.impact.compare import Error, compare, variance_of
-from streams.impact.model import ArmTotals, OutcomeInfo, RuleTotals, SuggestionCounts, Totals, pooled
+from streams.impact.model import (
+    ALL_COSTS,
+    MICROS,
+    PROGRAMME,
+    ArmTotals,
+    Note,
+    OutcomeInfo,
+    RuleTotals,
+    SuggestionCounts,
+    Totals,
+    pooled,
+)
 from streams.impact.plan import Plan, chance_by, detectable_by, per_day, spread_of_means, spread_of_rates, visitors_for
 from streams.impact.report import (
     ArmReport,
@@ -40,18 +51,21 @@ from streams.impact.split import Split, check_split
 from streams.impact.verdict import Case, verdict_of
 
 LOOKS_MAX = 200  # of one arm: more than a plot can show
+_ALL_COSTS_LABEL = "All anti-conversions together"
 
 
 def assess(totals: Totals, options: Options | None = None) -> Report:
     """Everything that may be said of these totals."""
     options = options or Options()
     known = {outcome.name: outcome for outcome in totals.outcomes}
-    questions = sum(len(_asked(rule)) for rule in totals.rules)
+    aimless = [rule.rule for rule in totals.rules if not rule.target]
+    rules = sorted((rule for rule in totals.rules if rule.target), key=lambda rule: rule.rule != PROGRAMME)
+    questions = sum(len(_asked(rule)) for rule in rules)
     around = Around(known, totals.currency, options, Error(options.alpha / max(questions, 1), options.best_at))
     return Report(
         source=totals.source, at=totals.at, currency=totals.currency,
         attribution_window_ms=totals.attribution_window_ms, options=options, questions=questions,
-        rules=[_rule(rule, around) for rule in totals.rules],
+        rules=[_rule(rule, around) for rule in rules],
         outcomes=[
             OutcomeReport(
                 name=one.name, label=one.label or one.name, kind=one.kind, unit=one.unit or totals.currency,
@@ -59,7 +73,7 @@ def assess(totals: Totals, options: Options | None = None) -> Report:
             )
             for one in totals.outcomes
         ],
-        notes=totals.notes,
+        notes=totals.notes + [Note(f"rule `{rule}` neither prevents nor promotes anything") for rule in aimless],
     )
 
 
@@ -73,7 +87,8 @@ class Around(NamedTuple):
 
     def outcome(self, name: str) -> OutcomeInfo:
         """The declared outcome; one that was declared no longer is an anti-conversion, as most are."""
-        return self.outcomes.get(name) or OutcomeInfo(name=name, kind="anti_conversion")
+        label = _ALL_COSTS_LABEL if name == ALL_COSTS else name
+        return self.outcomes.get(name) or OutcomeInfo(name=name, kind="anti_conversion", label=label)
 
 
 class _Arm(NamedTuple):
@@ -91,9 +106,10 @@ def _arms(rule: RuleTotals) -> list[_Arm]:
         if name == rule.control:
             continue
         found.append(_Arm(name, "", pooled(rule.arms, name)))
-        variants = [arm for arm in rule.arms if arm.arm == name]
-        if len(variants) > 1:
-            found += [_Arm(name, arm.variant, arm) for arm in variants]
+        parts = [arm for arm in rule.arms if arm.arm == name and arm.visitors]
+        # Who was exposed without a variant was shown nothing: the others are no longer like the control arm.
+        if len(parts) > 1 and all(arm.variant for arm in parts):
+            found += [_Arm(name, arm.variant, arm) for arm in parts]
     return found
 
 
@@ -154,11 +170,12 @@ def _savings(primary: Comparison, treated: ArmTotals, measure: Measure, options:
     measured = None if primary.amount is None else primary.amount.times(better * other.visitors)
     priced_outcomes = None if outcomes is None or unit is None else outcomes.times(unit)
     gross = measured if measure == "amount" else priced_outcomes
-    nudges = treated.suggestions.made * options.nudge_cost
+    counted = treated.suggestions
+    nudges = counted.micros / MICROS if options.nudge_cost is None else counted.made * options.nudge_cost
     return Savings(
         exposed=other.visitors, unit_cost=unit, outcomes=outcomes, gross=gross,
         measured=measured,
-        suggestions=treated.suggestions.made, nudge_cost=nudges, net=None if gross is None else _less(gross, nudges),
+        suggestions=counted.made, nudge_cost=nudges, net=None if gross is None else _less(gross, nudges),
     )
 
 

@@ -55,6 +55,15 @@ def _totals(raw: bytes, where: str) -> Totals:
     if len(raw) > BYTES_MAX:
         raise ImpactUnavailableError(f"{where}: more than {BYTES_MAX:,} bytes")
     try:
-        return msgspec.json.decode(raw, type=Totals)
+        totals = msgspec.json.decode(raw, type=Totals)
     except msgspec.DecodeError as error:
         raise ImpactUnavailableError(f"{where}: no totals: {error}") from error
+    for rule in totals.rules:
+        for arm in rule.arms:
+            for name, counted in arm.outcomes.items():
+                if not 0 <= counted.visitors <= min(arm.visitors, counted.count) or counted.micros_squared < 0:
+                    raise ImpactUnavailableError(
+                        f"{where}: rule {rule.rule!r}, arm {arm.arm!r}, outcome {name!r}: {counted.visitors} of "
+                        f"{arm.visitors} visitors with {counted.count} outcomes cannot be"
+                    )
+    return totals

@@ -57,6 +57,7 @@ class SuggestionCounts(msgspec.Struct, kw_only=True):
     shown: int = 0
     clicked: int = 0
     dismissed: int = 0
+    micros: int = 0  # what the shown ones cost, at the nudge cost of their time
 
 
 class ArmTotals(msgspec.Struct, kw_only=True):
@@ -116,6 +117,7 @@ class Totals(msgspec.Struct, kw_only=True):
     at: int | None = None  # up to when; None where it is not known
     currency: str
     attribution_window_ms: int | None = None  # None: without end
+    nudge_micros: int = 0  # what showing one suggestion costs now, as declared
     outcomes: list[OutcomeInfo] = []
     rules: list[RuleTotals] = []
     notes: list[Note] = []

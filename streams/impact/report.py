@@ -28,7 +28,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     power: float = POWER
     margin: float = 0.05  # a guardrail is safe when at most this share of the control arm's figure can be lost
     dismissals_max: float = 0.2  # of the suggestions shown
-    nudge_cost: float = 0.0  # of making one suggestion
+    nudge_cost: float | None = None  # of making one suggestion; None: as it was counted when they were shown
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,9 +16,11 @@ from tests.chaos.report import LINES, ROOT
 
 FILES = Path(__file__).parent
 SESSIONS = (
-    ("test_workers.py",),
+    ("test_kills.py",),
+    ("test_workers.py", "test_clock.py"),
     ("test_broker.py",),
-    ("test_cache.py", "test_clock.py", "test_data.py", "test_garbage.py", "test_recovery.py"),
+    ("test_data.py", "test_garbage.py"),
+    ("test_cache.py", "test_recovery.py"),
 )
 REPORTS = {"all": FILES / "REPORT.md", "short": ROOT / ".cache" / "chaos" / "REPORT.md"}
 MARKS = {"all": "kafka", "short": "kafka and not slow"}

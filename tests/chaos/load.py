@@ -113,7 +113,7 @@ class Load:
     def stop(self) -> None:
         """Send no more; return when everything sent is acknowledged (or abandoned). Raises what went wrong."""
         self._stop.set()
-        with suppress(CancelledError):
+        with suppress(CancelledError, asyncio.CancelledError):
             self._sending.result()
 
     def abandon(self) -> None:

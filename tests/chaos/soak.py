@@ -1,6 +1,6 @@
 """A steady load for a long time: is the memory of worker and API flat? ``python -m tests.chaos.soak --minutes 10``.
 
-Visitors come and go: each lives for half a minute, sessions end after one minute, and what is left of a visitor (ids,
+Visitors come and go: each lives for ten seconds, sessions end after one minute, and what is left of a visitor (ids,
 exposures, suggestions) matters for two minutes more, so that from the fourth minute on as many rows expire as are made.
 (With the program's own times that would be hours.) Memory is sampled once a second; of the samples after the warm-up a
 straight line is fitted, and what it rises over their time must be a small share of their mean. The last line of the
@@ -41,11 +41,13 @@ PER_S = 1_000
 BATCH = 50  # events a request
 READS_PER_S = 20
 VISITORS_AT_ONCE = 2_000
-VISITOR_S = 30
+VISITOR_S = 10  # 200 new ones a second
 SESSION_MS = 60_000
 LATENESS_MS = 60_000
 ATTRIBUTION_MS = 120_000
-WARM_UP_S_MIN = 300.0  # until as many rows go as come, and the allocators have seen their greatest need
+# Until as many rows go as come, the API's cache of partitions (65,536 visitors) is full, and the allocators have seen
+# their greatest need.
+WARM_UP_S_MIN = 360.0
 RISE_MAX = 0.04  # of the mean, over the time after the warm-up
 SAMPLE_S = 1.0
 QUARTERS = 4  # means of which are told beside the line
@@ -136,7 +138,7 @@ def soak(minutes: float) -> dict[str, Any]:
     seconds = minutes * 60
     warm_up_s = max(WARM_UP_S_MIN, seconds / 3)
     if seconds < warm_up_s + 120:
-        sys.exit(f"after {WARM_UP_S_MIN:.0f} s of warm-up two minutes at least are needed: --minutes 7")
+        sys.exit(f"after {WARM_UP_S_MIN:.0f} s of warm-up two minutes at least are needed: --minutes 8")
     with contextlib.ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory()))
         node, cache = ends.enter_context(KafkaNode(libs=fetch_libs())), ends.enter_context(EmbeddedCache())

@@ -17,7 +17,7 @@ from streams.embedded.kafka import KafkaCluster, KafkaNode, fetch_libs
 from tests.chaos.conftest import Build
 from tests.chaos.house import House
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1_500)]
 
 OUTAGE_S = 70.0
 DISK_MIB = 48
@@ -25,13 +25,11 @@ FILLER = "filler"
 STORAGE_ERROR = "KafkaStorageError"
 
 
-def stops_in_time(house: House, name: str) -> None:
-    """A worker that is asked to stop now, whatever is down, does so within its stop timeout."""
+def stops_meanwhile(house: House, name: str) -> None:
+    """A worker is asked to stop now, whatever is down. How long it takes is judged at the end (`judge_times`)."""
     hand = next(hand for hand in house.hands if hand.name == name)
     house.until(lambda: hand.alive, f"{name} lives")
     hand.stop()
-    limit_s = house.settings.stop_timeout_s
-    assert house.stops[-1] <= limit_s + 0.5, f"SIGTERM took {house.stops[-1]:.1f} s; {hand.program.child.last_words()}"
 
 
 @pytest.mark.fault(f"the broker frozen (SIGSTOP) for {OUTAGE_S:g} s; a worker asked to stop meanwhile")
@@ -44,7 +42,7 @@ def test_frozen_broker(build: Build) -> None:
         house.act("the broker is frozen")
         node.child.signal(signal.SIGSTOP)
         house.rest(2.0)
-        stops_in_time(house, "b")
+        stops_meanwhile(house, "b")
         house.rest(OUTAGE_S - 2.0 - house.stops[-1])
         house.over()
         node.child.signal(signal.SIGCONT)
@@ -61,7 +59,7 @@ def test_killed_broker(build: Build) -> None:
         house.act("the broker is killed")
         node.kill()
         house.rest(2.0)
-        stops_in_time(house, "b")
+        stops_meanwhile(house, "b")
         house.rest(OUTAGE_S - 2.0 - house.stops[-1])
         node.start()
         house.over()
@@ -78,7 +76,7 @@ def test_absent_broker(build: Build) -> None:
         house.hand("b")
         for hand in house.hands:
             house.until(lambda hand=hand: "kafka_unreachable" in hand.program.log_text(), "it says what it waits for")
-        stops_in_time(house, "b")
+        stops_meanwhile(house, "b")
         node.start()
         house.all_ready()
         house.begin()

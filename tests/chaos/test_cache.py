@@ -13,7 +13,7 @@ from tests.chaos.conftest import Build
 from tests.chaos.house import Hand
 from tests.support.proxy import SlowProxy
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1_500)]
 
 SLOW_S = 0.6  # more than twice what a worker waits for an answer
 

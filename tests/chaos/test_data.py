@@ -17,7 +17,7 @@ from tests.chaos.house import EVENTS_MAX, HOUR_MS, SEED, VISITORS, Hand
 from tests.chaos.load import Sent, mixed
 from tests.chaos.test_garbage import GARBAGE
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1_500)]
 
 DAY_MS = 24 * HOUR_MS
 YEAR_2100_MS = 4_102_444_800_000

@@ -35,7 +35,7 @@ ANSWER_TIMEOUT_S = 30.0
 TOPIC_PREFIX = "captures."
 _KEY_IN_BODY = re.compile(rb'"(?:writeKey|api_key|token)"\s*:\s*"([^"\\]{1,200})"')
 _KEY_IN_PATH = re.compile(r"/(?:array|projects)/([^/]+)/")
-_KEYS_IN_QUERY = ("writeKey", "api_key", "token", "key", "api_secret", "idsite")
+_KEYS_IN_QUERY = ("writeKey", "api_key", "token", "key", "api_secret", "measurement_id", "tid")
 
 
 class Request(NamedTuple):
@@ -122,7 +122,7 @@ def write_keys(captures: list[Capture]) -> list[WriteKey]:
     requests = [request for capture in captures for request in capture.requests]
     origins = tuple(sorted({request.header("origin") for request in requests} - {""}))
     keys = [WriteKey(key, origins) for key in sorted(presented_keys(requests))]
-    return [*keys, WriteKey("wk_of_those_who_send_none", origins, snowplow_apps=("*",))]
+    return [*keys, WriteKey("wk_of_those_who_send_none", origins, apps=("*",))]
 
 
 def send(port: int, request: Request) -> tuple[int, bytes]:

@@ -40,7 +40,7 @@ def site(
 ) -> Iterator[Site]:
     """Worker and collector of one site, whose write key is for the origin of `pages`."""
     folder = tmp_path_factory.mktemp("site")
-    keys = [WriteKey("wk_shop", (pages.origin,), snowplow_apps=("shop",))]
+    keys = [WriteKey("wk_shop", (pages.origin,), apps=("shop",))]
     lease = PortLease()
     settings = Settings(
         kafka_bootstrap=broker, redis_url=cache.url, topic_prefix="clients.", app_id="clients", partitions=2,

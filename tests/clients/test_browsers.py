@@ -61,9 +61,12 @@ def page(browser: Browser) -> Iterator[Page]:
         page.asked.append(request)  # type: ignore[attr-defined]
         page.under_way.add(request)  # type: ignore[attr-defined]
 
+    def fail(request: Request) -> None:
+        page.under_way.discard(request)  # type: ignore[attr-defined]
+
     page.on("request", ask)
     page.on("response", lambda response: page.under_way.discard(response.request))  # type: ignore[attr-defined]
-    page.on("requestfailed", page.under_way.discard)  # type: ignore[attr-defined]
+    page.on("requestfailed", fail)
     yield page
     context.close()
 

@@ -31,4 +31,5 @@ def test_last_line_counts_what_came_out() -> None:
         "dead_letters", "latency_ms", "lag",
     }
     assert any(line.strip().startswith("curl ") for line in lines)
+    assert any(line.startswith("the shop, for you to click in: http://127.0.0.1:") for line in lines)
     assert any("memory only" in line for line in lines)

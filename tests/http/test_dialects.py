@@ -17,8 +17,8 @@ from tests.http.support import SHOP, Api, running_api
 
 KEYS = Keys(
     write_keys=(
-        WriteKey("wk_shop", (SHOP,), snowplow_apps=("shop",)),
-        WriteKey("wk_gone", (SHOP,), revoked=True, snowplow_apps=("gone",)),
+        WriteKey("wk_shop", (SHOP,), apps=("shop",)),
+        WriteKey("wk_gone", (SHOP,), revoked=True, apps=("gone",)),
     ),
     server_keys=("sk_secret",),
     token_secrets=(TokenSecret("k", "the secret that signs"),),
@@ -120,7 +120,7 @@ async def test_without_a_good_key_nothing_is_kept(
         ("/v1/batch", {"batch": [TRACK]}, {"x-write-key": "wk_shop"}),
         ("/v1/batch", {"batch": [TRACK]}, basic("sk_secret")),
         ("/beacon/v1/batch?writeKey=wk_shop", {"batch": [TRACK]}, {}),
-        ("/api/s/track", TRACK, {"x-write-key": "wk_shop:secret"}),
+        ("/api/s/track", {**TRACK, "writeKey": "wk_***"}, {"x-write-key": "wk_shop:secret"}),
         ("/e/", [{"event": "a", "distinct_id": "d", "properties": {"token": "wk_shop"}}], {}),
         (TP2, snowplow(), {"origin": SHOP}),
     ],
@@ -228,3 +228,75 @@ def test_no_path_is_two_things() -> None:
     paths = [(entry.path, method) for entry in EVENTS for method in ("post", "get") if getattr(entry, method)]
     paths += [(path, method.lower()) for path, methods, _, _ in CONFIGS for method in methods]
     assert len(set(paths)) == len(paths)
+
+
+# --- clients that are not run by the tests: by what is published and was captured of them
+
+
+async def one_event(api: Api, **request: Any) -> tuple[int, bytes, dict[str, Any]]:
+    response = await api.client.request(**request)
+    (event,) = await api.events()
+    return response.status_code, response.content, event
+
+
+async def test_mixpanel_of_servers_and_browsers(api: Api) -> None:
+    properties = {
+        "token": "wk_shop", "distinct_id": "$device:d-1", "$device_id": "d-1", "$insert_id": "i-1", "query": "refund",
+        "results": 0, "time": 1_795_000_000.25, "$current_url": "https://shop.example/help?a=b", "mp_lib": "web",
+    }
+    body = b"data=" + base64.b64encode(json.dumps([{"event": "Search", "properties": properties}]).encode())
+    status, content, event = await one_event(api, method="POST", url="/track/?verbose=1&ip=1", content=body)
+    assert (status, content) == (200, b'{"error":null,"status":1}')
+    assert (event["id"], event["visitor"], event["type"]) == ("i-1", "d-1", "search")
+    assert event["ts"] == 1_795_000_000_250 or event["ts"] == event["received"]
+    assert (event["props"], event["page"]["path"]) == ({"query": "refund", "results": 0}, "/help")
+    plain = json.dumps({"event": "Old", "properties": {"token": "wk_shop", "distinct_id": "u-1", "$insert_id": "i-2"}})
+    response = await api.client.post("/track", data={"data": plain, "verbose": "1"})
+    assert response.status_code == 200
+    assert {"search", "old"} == {kept["type"] for kept in await api.events()}
+
+
+async def test_matomo_one_by_one_and_in_bulk(api: Api) -> None:
+    query = "idsite=shop&rec=1&url=https%3A%2F%2Fshop.example%2Fhelp&action_name=Help&uid=u-1&_id=d-1"
+    status, content, event = await one_event(api, method="GET", url=f"/matomo.php?{query}")
+    assert (status, content[:6]) == (200, b"GIF89a")
+    assert (event["visitor"], event["type"], event["context"]["user"]) == ("d-1", "page_view", "u-1")
+    bulk = {"requests": [f"?{query}&search=refund&search_count=0", f"?{query}&e_c=Support&e_a=Chat%20Open", "?e_c="]}
+    response = await api.client.post("/matomo.php", json=bulk)
+    assert response.json() == {"status": "success", "tracked": 2, "invalid": 1}
+    kept = {event["type"]: event["props"] for event in await api.events() if "props" in event}
+    assert kept["search"] == {"query": "refund", "results": 0}
+    assert "chat_opened" in kept
+
+
+async def test_google_by_measurement_protocol_and_as_gtag_sends(api: Api) -> None:
+    params = {"session_id": "s-1", "engagement_time_msec": 5, "search_term": "refund", "page_location": f"{SHOP}/help"}
+    body = {"client_id": "c-1", "user_id": "u-1", "events": [{"name": "view_search_results", "params": params}]}
+    status, _, event = await one_event(api, method="POST", url="/mp/collect?api_secret=wk_shop", json=body)
+    assert status == 204
+    assert (event["visitor"], event["session"], event["type"]) == ("c-1", "s-1", "search")
+    assert event["props"] == {"search_term": "refund", "query": "refund"}
+    lines = "en=page_view&dl=https%3A%2F%2Fshop.example%2F\r\nen=purchase&ep.transaction_id=A-1&epn.value=59.9"
+    response = await api.client.post("/g/collect?v=2&tid=wk_shop&cid=c-1&sid=s-1", content=lines)
+    assert response.status_code == 204
+    kept = {event["type"]: event for event in await api.events()}
+    assert kept["purchase"]["props"] == {"transaction_id": "A-1", "value": 59.9, "order": "A-1", "total": 59.9}
+    assert kept["page_view"]["page"]["path"] == "/"
+
+
+async def test_cloudevents_in_all_modes(api: Api) -> None:
+    event = {"specversion": "1.0", "id": "1", "source": "https://shop.example", "type": "search", "subject": "v-1"}
+    url = "/v1/cloudevents?key=wk_shop"
+    await api.client.post(url, json={**event, "data": {"results": 0, "page": {"path": "/help"}}, "session": "s-1"})
+    binary = {f"ce-{name}": value for name, value in {**event, "id": "2", "subject": "caf%C3%A9"}.items()}
+    await api.client.post(url, content=b'{"results":0}', headers=binary)
+    packed = base64.b64encode(b'{"results":0}').decode()
+    batch = [{**event, "id": "3", "data_base64": packed}, {**event, "id": "4", "specversion": "0.3"}, {"id": "5"}]
+    response = await api.client.post(url, json=batch)
+    assert response.status_code == 202
+    assert [(item["index"], item["reason"]) for item in response.json()["rejected"]] == [(1, "schema"), (2, "schema")]
+    kept = {event["id"]: event for event in await api.events()}
+    assert sorted(kept) == ["1", "2", "3"]
+    assert (kept["1"]["page"], kept["1"]["session"], kept["2"]["visitor"]) == ({"path": "/help"}, "s-1", "café")
+    for one in kept.values():
+        assert one["props"] == {"results": 0}

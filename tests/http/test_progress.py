@@ -121,3 +121,31 @@ async def test_who_waits_while_the_cache_restarts_is_woken_after_it() -> None:
             assert await delivery.deliver([], {0: 5})
             assert await waiting is True
         await reader.close()
+
+
+async def test_each_process_hears_of_what_the_others_wrote_too(redis_url: str, delivery: Delivery) -> None:
+    processes = [SuggestionReader(redis_url, 2000) for _ in range(3)]
+    waiting = [
+        asyncio.create_task(process.wait_for(0, offset, LONG_MS)) for offset, process in enumerate(processes)
+    ]
+    await delivery.deliver([], {0: 1})  # what two of them wrote, in one batch of the worker
+    assert await asyncio.gather(*waiting[:2]) == [True, True]
+    assert not waiting[2].done()
+    await delivery.deliver([], {1: 7, 0: 2})
+    assert await waiting[2] is True
+    for process in processes:
+        await process.close()
+
+
+async def test_another_worker_that_begins_again_further_back_wakes_nobody_early(
+    reader: SuggestionReader, delivery: Delivery
+) -> None:
+    await delivery.deliver([], {0: 10})
+    assert await reader.wait_for(0, 10, LONG_MS)
+    waiting = asyncio.create_task(reader.wait_for(0, 12, LONG_MS))
+    await delivery.deliver([], {0: 8})  # the partition moved: what was not committed is done again
+    await delivery.deliver([], {0: 11})
+    assert await reader.wait_for(0, 11, LONG_MS)
+    assert not waiting.done()
+    await delivery.deliver([], {0: 12})
+    assert await waiting is True

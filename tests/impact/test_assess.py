@@ -9,6 +9,8 @@ import pytest
 
 from streams.impact.assess import assess
 from streams.impact.model import (
+    ALL_COSTS,
+    PROGRAMME,
     ArmTotals,
     OutcomeInfo,
     OutcomeTotals,
@@ -202,3 +204,32 @@ def test_variants_add_up() -> None:
     found = pooled([one, other, arm("control", 7, 1)], "treated")
     assert (found.visitors, found.outcomes["chat"], found.instead) == (30, outcome(5), {"order": 3})
     assert (found.first_exposure, found.last_exposure) == (5, 9)
+
+
+def test_what_suggestions_cost_is_what_was_counted_unless_said() -> None:
+    treated = arm("treated", 900, 90, suggestions=SuggestionCounts(made=800, shown=700, micros=35_000_000))
+    control = arm("control", 100, 20)
+    assert said(control, treated).savings.nudge_cost == 35.0
+    assert said(control, treated, options=Options(nudge_cost=0.0)).savings.nudge_cost == 0.0
+
+
+def test_variants_are_compared_only_where_every_visitor_has_one() -> None:
+    arms = [arm("control", 100, 20), arm("treated", 50, 5, variant="a"), arm("treated", 50, 9, variant="b")]
+    assert len(assess(totals(arms)).rules[0].arms) == 3
+    assert len(assess(totals([*arms, arm("treated", 9, 1)])).rules[0].arms) == 1
+
+
+def test_the_programme_comes_first_and_aimless_rules_are_noted() -> None:
+    made = totals([arm("control", 9, 1)], [arm("control", 9, 1)], [arm("control", 9, 1)])
+    made.rules[1].rule, made.rules[2].target = PROGRAMME, ""
+    report = assess(made)
+    assert [rule.rule for rule in report.rules] == [PROGRAMME, "r0"]
+    assert [note.text for note in report.notes] == ["rule `r2` neither prevents nor promotes anything"]
+
+
+def test_all_costs_have_a_name_without_being_declared() -> None:
+    arms = [arm("control", 50, 5), arm("treated", 50, 5)]
+    for one in arms:
+        one.outcomes[ALL_COSTS] = outcome(7)
+    beside = assess(totals(arms)).rules[0].arms[0].beside
+    assert [one.comparison.label for one in beside] == ["Order", "All anti-conversions together"]

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
@@ -51,6 +51,7 @@ def test_an_e_value_of_one_over_alpha_is_the_interval_s_end() -> None:
     assert e_value(boundary(t), t) == pytest.approx([20.0] * 3)
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(ARM, ARM, st.floats(-0.95, 0.95))
 def test_the_restricted_rates_are_the_likeliest_with_that_difference(
     control: tuple[int, int], treated: tuple[int, int], difference: float
@@ -67,6 +68,7 @@ def test_the_restricted_rates_are_the_likeliest_with_that_difference(
     assert float(other) == pytest.approx(float(found) + difference)
 
 
+@settings(deadline=None)  # a busy machine is no defect
 @given(ARM, ARM)
 def test_an_interval_holds_the_observed_difference_and_is_one_of_differences(
     control: tuple[int, int], treated: tuple[int, int]

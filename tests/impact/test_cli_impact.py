@@ -111,6 +111,12 @@ def test_what_cannot_be_done_is_one_line(
     assert len(error.splitlines()) == 1
 
 
+def test_totals_that_cannot_be_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.json").write_bytes(msgspec.json.encode(totals([arm("control", 5, 6), arm("treated", 5, 1)])))
+    assert cli.main(["impact", "--totals", str(tmp_path / "t.json")]) == 1
+    assert "6 of 5 visitors with 6 outcomes cannot be" in capsys.readouterr().err
+
+
 def test_options_have_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "t.json").write_bytes(TOTALS)
     for option, value in (("--effect", "7"), ("--nudge-cost", "-1"), ("--planned-visitors", "5")):

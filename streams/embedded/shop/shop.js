@@ -71,7 +71,7 @@ const keepCart = (skus) => {
 const tile = (product, result) => h("li", result ? { "data-avert-result": product.sku } : {},
   h("article", { class: "card product" },
     h("div", { class: "tile" }, picture(product.sku)),
-    h("div", { class: "text" }, h("h3", {}, h("a", { href: `/p/${product.sku}` }, product.name)), h("p", {}, euro(product.price)))));
+    h("div", { class: "text" }, h(result ? "h2" : "h3", {}, h("a", { href: `/p/${product.sku}` }, product.name)), h("p", {}, euro(product.price)))));
 
 const tryThis = () => h("section", { class: "card try narrow" },
   h("h2", {}, "Try to get into trouble"),

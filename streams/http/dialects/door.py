@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,10 +29,13 @@ _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class Reply(NamedTuple):
-    """What a client expects to hear when its events have been kept. Without a body: counts and refusals as JSON."""
+    """What a client expects to hear when its events have been kept.
+
+    The body may be made of the numbers of accepted and of rejected events; without one: counts and refusals as JSON.
+    """
 
     status: int = 200
-    body: bytes | None = b""
+    body: bytes | Callable[[int, int], bytes] | None = b""
     content_type: str = "application/json"
 
 
@@ -105,7 +109,8 @@ class DialectEndpoint(_Endpoint):
         reply = self._dialect.reply  # 6
         if reply.body is None:
             return answer(EventsOut(len(judged.accepted), judged.rejected), reply.status)
-        return Response(reply.body, reply.status, {"cache-control": "no-store"}, reply.content_type)
+        body = reply.body if isinstance(reply.body, bytes) else reply.body(len(judged.accepted), len(judged.rejected))
+        return Response(body, reply.status, {"cache-control": "no-store"}, reply.content_type)
 
     async def _open(self, incoming: Incoming, caller: Caller) -> Letter:
         try:

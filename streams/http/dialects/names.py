@@ -35,7 +35,7 @@ class Word(NamedTuple):
 
 _PRODUCT = {"sku": ("sku", "product_id", "id"), "price": ("price", "unit_price")}
 _CART = {"cart_total": ("cart_total", "total", "value", "revenue")}
-_ORDER = {"order": ("order_id", "orderId", "checkout_id"), "total": ("total", "revenue", "value")}
+_ORDER = {"order": ("order_id", "orderId", "transaction_id", "checkout_id"), "total": ("total", "revenue", "value")}
 _SEARCH = {
     "query": ("query", "search_term", "searchTerm", "term", "terms"),
     "results": ("results", "results_count", "result_count", "total_results", "totalResults", "nbHits"),

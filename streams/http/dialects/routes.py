@@ -8,7 +8,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.routing import Route
 
 from streams.http.caller import Services
-from streams.http.dialects import cloudevents, configs, posthog, segment, snowplow
+from streams.http.dialects import cloudevents, configs, ga4, matomo, mixpanel, posthog, segment, snowplow
 from streams.http.dialects.configs import Config
 from streams.http.dialects.door import AnyPathEndpoint, ConfigEndpoint, Dialect, DialectEndpoint, Reply
 
@@ -18,6 +18,11 @@ _POSTHOG_REPLY = Reply(200, b'{"status":1}')
 _PIXEL = Reply(200, bytes.fromhex("47494638396101000100f00000000000000000"
                                   "21f90401000000002c00000000010001000002024401003b"), "image/gif")
 
+
+def _matomo_counts(accepted: int, rejected: int) -> bytes:
+    return b'{"status":"success","tracked":%d,"invalid":%d}' % (accepted, rejected)
+
+
 SEGMENT = Dialect(segment.open_call, segment.translate, _SEGMENT_REPLY)
 SEGMENT_PIXEL = Dialect(segment.open_pixel, segment.translate, _PIXEL)
 SNOWPLOW = Dialect(snowplow.open_post, snowplow.translate, Reply(200, b"ok", "text/plain"), keyless=True)
@@ -25,6 +30,14 @@ SNOWPLOW_PIXEL = Dialect(snowplow.open_get, snowplow.translate, _PIXEL, keyless=
 POSTHOG = Dialect(posthog.open_capture, posthog.translate, _POSTHOG_REPLY)
 POSTHOG_PIXEL = Dialect(posthog.open_pixel, posthog.translate, _POSTHOG_REPLY)
 CLOUDEVENTS = Dialect(cloudevents.open_request, cloudevents.translate, Reply(202, None))
+
+_MIXPANEL_REPLY = Reply(200, b'{"error":null,"status":1}')
+MIXPANEL = Dialect(mixpanel.open_track, mixpanel.translate, _MIXPANEL_REPLY)
+MIXPANEL_PIXEL = Dialect(posthog.open_pixel, mixpanel.translate, _MIXPANEL_REPLY)
+MATOMO = Dialect(matomo.open_post, matomo.translate, Reply(200, _matomo_counts), keyless=True)
+MATOMO_PIXEL = Dialect(matomo.open_get, matomo.translate, _PIXEL, keyless=True)
+GA4 = Dialect(ga4.open_protocol, ga4.translate, Reply(204))
+GTAG = Dialect(ga4.open_gtag, ga4.translate, Reply(204))
 
 _SEGMENT_CALLS = (
     "track", "page", "screen", "identify", "group", "alias", "merge", "t", "p", "s", "i", "g", "a",
@@ -48,6 +61,11 @@ EVENTS: tuple[Path, ...] = (
     Path("/i", None, SNOWPLOW_PIXEL),
     *(Path(path + slash, POSTHOG, POSTHOG_PIXEL) for path in _POSTHOG_CAPTURES for slash in ("/", "")),
     Path("/v1/cloudevents", CLOUDEVENTS),
+    *(Path(path, MIXPANEL, MIXPANEL_PIXEL) for path in ("/track", "/track/")),
+    Path("/import", MIXPANEL),
+    *(Path(path, MATOMO, MATOMO_PIXEL) for path in ("/matomo.php", "/piwik.php")),
+    Path("/mp/collect", GA4),
+    Path("/g/collect", GTAG, GTAG),
     Path("/v1/pixel/{kind}", None, SEGMENT_PIXEL),
     Path("/pixel/v1/{kind}", None, SEGMENT_PIXEL),
     Path("/api/s/{kind}", SEGMENT),
@@ -81,6 +99,8 @@ CONFIGS: tuple[tuple[str, tuple[str, ...], Config, str], ...] = (
     ("/api/feature_flag/local_evaluation", ("GET",), configs.posthog_local_flags, _JSON),
     ("/api/feature_flag/local_evaluation/", ("GET",), configs.posthog_local_flags, _JSON),
     ("/api/surveys/", ("GET",), lambda _: b'{"surveys":[]}', _JSON),
+    # Mixpanel's profiles: a rule sees what a visitor does.
+    *((path, ("POST",), lambda _: b'{"error":null,"status":1}', _JSON) for path in ("/engage", "/engage/", "/groups/")),
     ("/s/", ("POST",), lambda _: b'{"status":1}', _JSON),  # pieces of recordings, from a client told not to make any
 )
 

@@ -15,6 +15,7 @@ from typing import Any
 from streams.core.effects import Refusal
 from streams.core.event import Refused
 from streams.errors import RequestError
+from streams.http.access import credentials
 from streams.http.dialects.common import (
     campaign_of,
     consent_of,
@@ -71,7 +72,7 @@ def open_call(incoming: Incoming) -> Letter:
     body = unwrap(incoming)
     envelope, batch = open_object(body, listed="batch")
     return Letter(
-        key=text_of(envelope.get("writeKey")) or _key(incoming),
+        key=_key(incoming) or text_of(envelope.get("writeKey")),
         sent_at=envelope.get("sentAt") or incoming.headers.get("sentat"),
         events=[body] if batch is None else batch,
         shared={
@@ -89,7 +90,7 @@ def open_pixel(incoming: Incoming) -> Letter:
         raise RequestError("`data` is not base64")
     call = body or _flat_call(incoming.query)
     envelope, _ = open_object(call, listed="batch")
-    key = text_of(envelope.get("writeKey")) or _key(incoming)
+    key = _key(incoming) or text_of(envelope.get("writeKey"))
     return Letter(key, envelope.get("sentAt"), [call], {"kind": _kind(incoming), "source": "segment"})
 
 
@@ -98,10 +99,9 @@ def _flat_call(query: Mapping[str, str]) -> bytes:
 
 
 def _key(incoming: Incoming) -> str | None:
-    key = incoming.query.get("writeKey")
-    if key is None and "x-write-key" in incoming.headers:
-        key = incoming.headers["x-write-key"].partition(":")[0]
-    return key
+    """The key outside of the body. It comes first: what stands in Jitsu's bodies is masked."""
+    header = incoming.headers.get("x-write-key", "").partition(":")[0]
+    return header or incoming.query.get("writeKey") or credentials(incoming.headers.get("authorization"))
 
 
 def _kind(incoming: Incoming) -> str | None:

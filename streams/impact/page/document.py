@@ -72,4 +72,4 @@ def with_code(text: str) -> Html:
 
 def figure(picture: str, caption: str) -> str:
     """A plot with its words; `caption` is HTML."""
-    return f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+    return f'<figure><div class="wide">{picture}</div><figcaption>{caption}</figcaption></figure>'

@@ -53,5 +53,6 @@ th{color:var(--soft);font-weight:600;font-size:13px}tr:last-child td{border-bott
 td.left,th.left{text-align:left}
 dt{font-weight:650;margin-top:14px}dd{margin:2px 0 0;color:var(--soft);max-width:52em}
 a{color:var(--accent)}footer{color:var(--faint);font-size:13px;margin-top:28px}
+@media (max-width:700px){figure svg{min-width:620px}}
 @media (max-width:560px){main{padding:24px 12px}.card{padding:18px 16px}h1{font-size:26px}}
 """

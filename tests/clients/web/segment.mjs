@@ -2,7 +2,7 @@ import { AnalyticsBrowser } from "@segment/analytics-next";
 
 const analytics = AnalyticsBrowser.load({ writeKey: WRITE_KEY, cdnURL: AVERT });
 
-analytics.page("Help", "Refunds");
+await analytics.page("Help", "Refunds"); // before anybody logs in
 for (const query of ["refund", "refund status"]) analytics.track("Products Searched", { query, results: 0 });
 analytics.identify(USER_ID, { plan: "pro", email: "jane@shop.example" });
 analytics.track("Order Completed", { order_id: "A-1", total: 59.9 });

@@ -155,7 +155,7 @@ const onScroll = () => {
   if (depth > 0) once("scroll", depth, { depth }, CALM_MS);
 };
 
-const onError_ = ({ message, filename, lineno, reason }) => {
+const onScriptError = ({ message, filename, lineno, reason }) => {
   if (errors++ < ERRORS_MAX) {
     add("js_error", { message: clip(message || reason?.message || reason, 200), source: withoutQuery(filename || ""), line: lineno });
   }
@@ -204,5 +204,5 @@ export const beginCapture = () => {
   if (collects("scroll")) listen(window, "scroll", onScroll, { passive: true });
   // Towards the tabs and the address, not into another window.
   if (collects("exit")) listen(document.documentElement, "mouseleave", ({ clientY }) => clientY <= 0 && once("exit_intent"));
-  if (collects("error")) listen(window, "error unhandledrejection", onError_);
+  if (collects("error")) listen(window, "error unhandledrejection", onScriptError);
 };

@@ -9,7 +9,7 @@ import { guard, on } from "./guard.js";
 import { options } from "./options.js";
 import { add, become, begin, me, sendRefusal } from "./queue.js";
 import { show } from "./render.js";
-import { remove, wipe } from "./store.js";
+import { keep, remove, wipe } from "./store.js";
 import { beginSuggestions, watch } from "./suggest.js";
 
 let begun;
@@ -19,10 +19,10 @@ const start = () => {
   if (!active()) return;
   if (!begun) {
     begun = true;
-    begin();
     on("page", () => show());
     beginSuggestions();
     beginCapture();
+    begin(); // last: what capture adds at the page's end still goes along
   }
   watch();
   viewPage(true);
@@ -30,6 +30,7 @@ const start = () => {
 
 /* A no: the engine is told to forget, then everything here is forgotten. */
 const forget = () => {
+  keep(true); // who it was stands there
   sendRefusal();
   wipe();
   show([]);
@@ -46,9 +47,11 @@ const calls = {
   /* "granted", "denied", or an object of purposes: {personalization: true, analytics: true} */
   consent(now) {
     const before = personal();
-    if (before) decide(now);
-    if (before && !personal()) forget();
     decide(now);
+    if (before && !personal()) {
+      forget();
+      decide(now); // the word itself is kept
+    }
     start();
   },
 

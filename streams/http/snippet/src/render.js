@@ -46,8 +46,10 @@ const receipt = (id, kind) => {
 const make = (name, part, text, role) => {
   const element = document.createElement(name);
   element.part = element.className = part;
-  element.dir = "auto";
-  if (text) element.textContent = text;
+  if (text) {
+    element.textContent = text;
+    element.dir = "auto"; // a text may run the other way than the page
+  }
   if (role) element.role = role;
   return element;
 };
@@ -122,15 +124,17 @@ export const show = (now) => {
   }
   const at = Date.now();
   const wanted = new Map();
+  let next = 864e5; // a day: more than any suggestion lives, less than a timer can count
   clearTimeout(expiry);
   for (const suggestion of list) {
     const { id, expires, placement } = suggestion;
     if (expires <= at || done(id)) continue;
-    expiry ||= later(show, expires - at + 1);
+    next = Math.min(next, expires - at + 1);
     const parent = document.querySelector(`[data-avert-placement="${CSS.escape(placement)}"]`);
     if (!offer(suggestion) || options.render === "off" || (!parent && options.render === "placed")) continue;
     if (!wanted.has(parent)) wanted.set(parent, suggestion);
   }
+  expiry = later(show, next);
   for (const [id, { host, parent, watcher }] of shown) {
     if (host.isConnected && wanted.get(parent)?.id === id) wanted.delete(parent);
     else {

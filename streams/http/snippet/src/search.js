@@ -25,10 +25,10 @@ let toldAt = 0;
 
 const place = () => find(`[${RESULTS}]`);
 
-const give = (wait) => {
+const give = (onlyIfKnown) => {
   const text = place()?.getAttribute(RESULTS);
   const results = /^\d+$/.test(text) ? +text : undefined;
-  if (!seeking || (wait && !(results >= 0))) return;
+  if (!seeking || (onlyIfKnown && !(results >= 0))) return;
   const masked = find(`[data-avert-mask] ${FIELD},${FIELD}[data-avert-mask]`);
   add("search", { query: masked ? undefined : clip(seeking, 200), results }, 0);
   seeking = null;
