@@ -82,12 +82,19 @@ def _said(*command: str) -> str:
 
 
 def write(folder: Path = _BENCH) -> None:
-    """results.json and RESULTS.md from what is kept."""
-    found = {name: json.loads((KEPT / f"{name}.json").read_text()) for name in parts()
-             if (KEPT / f"{name}.json").exists()}  # fmt: skip
+    """results.json and RESULTS.md from what is kept, in the order of the benchmarks."""
+    order = list(parts())
+    kept = sorted(KEPT.glob("*.json"), key=lambda path: _place(path.stem, order))
+    found = {path.stem: json.loads(path.read_text()) for path in kept}
     (folder / "results.json").write_text(json.dumps(found, indent=1) + "\n")
     (folder / "RESULTS.md").write_text(render(found))
     say(f"written: {folder / 'RESULTS.md'}")
+
+
+def _place(name: str, order: list[str]) -> tuple[int, str]:
+    """`NAME@WHATEVER` stands behind NAME."""
+    plain = name.partition("@")[0]
+    return (order.index(plain) if plain in order else len(order)), name
 
 
 def main() -> int:

@@ -31,10 +31,11 @@ def _cell(cell: Any) -> str:
 
 
 def render(parts: dict[str, Part]) -> str:
-    """The whole page."""
+    """The whole page. A part `NAME@WHATEVER` is told of as NAME is."""
     sections = [_HEAD, _versions(parts)]
-    sections += [write(parts[name]["result"], parts[name]) for name, write in _SECTIONS.items() if name in parts]
-    others = sorted(set(parts) - set(_SECTIONS))
+    told = {name: write for name in parts if (write := _SECTIONS.get(name.partition("@")[0]))}
+    sections += [write(parts[name]["result"], parts[name]) for name, write in told.items()]
+    others = sorted(set(parts) - set(told))
     if others:
         sections.append("## Other benchmarks\n\nIn `results.json`, described in docs/performance.md: " + ", ".join(
             f"`{name}`" for name in others) + ".")  # fmt: skip
@@ -79,11 +80,13 @@ def _versions(parts: dict[str, Part]) -> str:
     return f"{machine}; {', '.join(found)}; {java}.\n\n" + markdown(head, rows)
 
 
-def _jobs(result: Part, _: Part) -> str:
+def _jobs(result: Part, part: Part) -> str:
     settings = markdown(
         ("peer", "settings"), [[peer.title, peer.settings] for peer in PEERS_BY_NAME.values()]
     )
     out = [_JOBS_HEAD, settings]
+    if "note" in part:  # the same once more, of another state of the program: what differs is said
+        out = [f"## Three jobs: {part['note']}"]
     for job in BENCH_JOBS:
         rows = [row for row in result["rows"] if row["job"] == job]
         if rows:
@@ -173,7 +176,8 @@ def _stages(result: Part, _: Part) -> str:
     rows = [[stage, *(one[stage] for one in trees)] for stage in trees[0]]
     return (
         f"## Where the time of an event goes: {result['work']}\n\n`python -m bench.stages`, {result['events']:,} "
-        f"events, load average {result['load_average']}; µs an event.\n\n" + markdown(("stage", *names), rows)
+        f"events, load average {result['load_average']}; µs an event. The profiler does not see compiled functions: "
+        "decode and engine are then in what is around them.\n\n" + markdown(("stage", *names), rows)
     )
 
 

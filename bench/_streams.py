@@ -13,7 +13,7 @@ from bench._report import say
 
 
 async def hold(host: str, port: int, visitor: str, token: str) -> asyncio.Task[None]:
-    """One stream, once its head is there; the task reads what comes."""
+    """One stream, once its head is there; the task reads what comes, and keeps the connection."""
     reader, writer = await asyncio.open_connection(host, port)
     writer.write(f"GET /v1/suggestions/stream?visitor={visitor}&token={token} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     head = await reader.readuntil(b"\r\n\r\n")
@@ -23,6 +23,7 @@ async def hold(host: str, port: int, visitor: str, token: str) -> asyncio.Task[N
     async def read() -> None:
         while await reader.read(65_536):
             pass
+        writer.close()
 
     return asyncio.create_task(read())
 

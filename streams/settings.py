@@ -83,13 +83,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rate_per_visitor_per_s: int = 50
     head_timeout_s: float = 20.0  # for a request's head, and for a kept connection's next request
     body_timeout_s: float = 20.0  # for all of a request's body
-    connections_max: int = 20_000  # of one process; those beyond wait in the kernel
+    connections_max: int = 16_000  # of one process; those beyond wait in the kernel
     requests_max: int = 1_000  # under way in one process; streams are counted by themselves
     waits_max: int = 500  # of these with ?wait
     bodies_bytes_max: int = 64 * 1024 * 1024  # held for requests that are under way, before and after decompression
     limits_in: Literal["process", "redis"] = "process"  # where requests and streams are counted
     streams_per_visitor_max: int = 6  # tabs; a browser opens six connections to one place with HTTP/1.1
-    streams_max: int = 10_000  # of one process, some 20 KB each
+    streams_max: int = 10_000  # of one process, some 25 KB each
 
     # --- logs
     log_format: Literal["json", "console"] = "console"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -31,6 +32,7 @@ _BACKLOG = 2048
 # Request line and headers. Browsers send 1 to 4 KiB, pixels of trackers up to 16; HTTP/1.1 only: whoever wants HTTP/2
 # has a proxy in front, and its streams inside one connection would be bounded by nothing here.
 _HEAD_BYTES_MAX = 64 * 1024
+_OTHER_FILES = 256  # log, brokers, cache, libraries: what is open besides connections
 _POLL_S = 0.01  # between two looks whether a server listens already
 
 
@@ -56,6 +58,7 @@ async def run_api(
     port is then shared too. The process stops when `watched` ends.
     """
     keys, development = given or keys_for(settings)
+    _allow_files(settings.connections_max)
     api_port = settings.api_port if given else listenable(settings.api_host, settings.api_port)
     metrics_port = listenable(settings.metrics_host, settings.metrics_port)
     services = build_services(settings, keys, development=development)
@@ -120,6 +123,17 @@ def server(app: ASGIApp, settings: Settings, host: str, port: int) -> Server:
         ),
         log_enabled=False,
     )
+
+
+def _allow_files(connections: int) -> None:
+    """Ask the system for a file descriptor a connection, as far as it gives them; say so when it gives fewer."""
+    wanted = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    given = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < given:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (given, hard))
+    if given < wanted:
+        log.warning("few_file_descriptors", allowed=given, wanted=wanted, hint="ulimit -n")
 
 
 def stop(services: Services, servers: list[Server]) -> None:

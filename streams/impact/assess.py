@@ -146,7 +146,7 @@ def _arm(arm: _Arm, control: ArmTotals, rule: RuleTotals, around: Around, split:
     counts = arm.totals.suggestions
     return ArmReport(
         arm=arm.name, variant=arm.variant, verdict=verdict_of(case), primary=primary, savings=savings, plan=plan,
-        beside=_beside(arm.totals, control, rule, around), dismissals=_dismissals(counts, around.options),
+        beside=_beside(arm.totals, control, rule, around, split), dismissals=_dismissals(counts, around.options),
         looks=[] if arm.variant else _looks(rule, arm.name, around.error),
         suggestions=Suggestions(
             made=counts.made, shown=counts.shown, clicked=counts.clicked, dismissed=counts.dismissed
@@ -221,7 +221,10 @@ def _plan(
 # --- what else changed -----------------------------------------------------------------------------------------
 
 
-def _beside(treated: ArmTotals, control: ArmTotals, rule: RuleTotals, around: Around) -> list[Beside]:
+def _beside(
+    treated: ArmTotals, control: ArmTotals, rule: RuleTotals, around: Around, split: Split | None
+) -> list[Beside]:
+    broken = split is not None and split.broken  # then nothing is known to be safe, nor worse
     names = dict.fromkeys([*around.outcomes, *control.outcomes, *treated.outcomes])
     found = []
     for name in names:
@@ -229,7 +232,8 @@ def _beside(treated: ArmTotals, control: ArmTotals, rule: RuleTotals, around: Ar
             outcome = around.outcome(name)
             alone = Error(around.options.alpha, around.options.best_at)
             comparison = compare(control, treated, outcome, alone, around.currency)
-            found.append(Beside(comparison=comparison, state=_state(comparison, better_of(outcome), around.options)))
+            state: State = "open" if broken else _state(comparison, better_of(outcome), around.options)
+            found.append(Beside(comparison=comparison, state=state))
     return found
 
 

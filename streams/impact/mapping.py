@@ -12,6 +12,7 @@ from typing import Any
 
 from streams.core.definition import FieldTest, Operator
 from streams.core.matcher import step_value
+from streams.errors import RuleFileError
 from streams.impact.model import MICROS, OutcomeKind
 from streams.impact.report import Measure
 from streams.impact.rows import word_of
@@ -102,15 +103,11 @@ def read_experiment(path: Path) -> Experiment:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        from streams.errors import RuleFileError  # noqa: PLC0415
-
         raise RuleFileError(f"{path}: {error.strerror or error}") from error
     reader = Reader(report)
     read = [EXPERIMENT_KIND.read(node, reader) for node in read_tree(raw, str(path), report)]
     report.raise_if_any()
     if len(read) != 1:
-        from streams.errors import RuleFileError  # noqa: PLC0415
-
         raise RuleFileError(f"{path}: one experiment to a file, found {len(read)}")
     found: Experiment = read[0]
     return found

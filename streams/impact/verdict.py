@@ -15,6 +15,8 @@ from streams.impact.report import Comparison, Estimate, Savings, Verdict, Verdic
 from streams.impact.split import Split
 from streams.impact.words import about, between, change, compared, count, days, noun, percent, probability, round_money
 
+_ODDS_TOLD_FROM = 1e-6  # below it the number of noughts says nothing
+
 
 class Case(NamedTuple):
     """What the verdict is based on."""
@@ -68,9 +70,10 @@ def _broken(case: Case) -> str:
         f"{percent(share, 2)}"
         for arm, share in case.split.expected.items()
     )
+    odds = "a million" if case.split.p < _ODDS_TOLD_FROM else f"{1 / case.split.p:,.0f}"
     return (
-        f"The split is broken: {parts}; chance would do that less than once in {1 / max(case.split.p, 1e-12):,.0f} "
-        "times. Find out why before you read on: the other numbers do not mean what they say."
+        f"The split is broken: {parts}; chance would do that less than once in {odds} times. "
+        "Find out why before you read on: the other numbers do not mean what they say."
     )
 
 

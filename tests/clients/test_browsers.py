@@ -173,7 +173,9 @@ def test_the_visit_makes_a_suggestion_that_can_be_fetched(
     user = f"user-{unique}"
     open_page(page, pages, site, name, user)
     wait_for(lambda: Counter(event["type"] for event in of_user(site, user))["search"] == 2)
-    assert site.suggested(of_user(site, user)[0]["visitor"]) == ["search-dead-end"]
+    visitor = page.evaluate("visitorId()")  # what the page asks its SDK, to ask for suggestions
+    assert {visitor} == {event["visitor"] for event in of_user(site, user)}
+    assert site.suggested(visitor) == ["search-dead-end"]
 
 
 @pytest.mark.parametrize("spoil", ["refused", "lost"])

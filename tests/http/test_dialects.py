@@ -261,6 +261,10 @@ async def test_matomo_one_by_one_and_in_bulk(api: Api) -> None:
     status, content, event = await one_event(api, method="GET", url=f"/matomo.php?{query}")
     assert (status, content[:6]) == (200, b"GIF89a")
     assert (event["visitor"], event["type"], event["context"]["user"]) == ("d-1", "page_view", "u-1")
+    for _ in range(2):  # the same once more: the random number tells it from another view of the page
+        await api.client.get(f"/matomo.php?{query}&rand=7&ping=1")
+    pings = [event["id"] for event in await api.events() if event["type"] == "page_ping"]
+    assert (len(pings), len(set(pings))) == (2, 1)
     bulk = {"requests": [f"?{query}&search=refund&search_count=0", f"?{query}&e_c=Support&e_a=Chat%20Open", "?e_c="]}
     response = await api.client.post("/matomo.php", json=bulk)
     assert response.json() == {"status": "success", "tracked": 2, "invalid": 1}

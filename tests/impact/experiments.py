@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln, logsumexp
 from scipy.stats import norm
 
 from streams.impact.bounds import (
     ALPHA,
-    BEST_AT,
     Floats,
     boundary,
     means_error,
@@ -162,8 +162,6 @@ def split_alarms(rng: np.random.Generator, runs: int, declared: Sequence[float],
 
 def _log_e(counts: Floats, share: Floats) -> Floats:
     """`split.log_e_value` of many at once; that they agree is a test of its own."""
-    from scipy.special import gammaln, logsumexp  # noqa: PLC0415
-
     total = counts.sum(-1)
     values = [
         gammaln(k) - gammaln(k + total) + (gammaln(k * share + counts) - gammaln(k * share)).sum(-1)
@@ -175,6 +173,3 @@ def _log_e(counts: Floats, share: Floats) -> Floats:
 
 def log_e_agrees(counts: Sequence[int], share: Sequence[float]) -> bool:
     return bool(np.isclose(_log_e(np.array(counts), np.array(share)), log_e_value(counts, share)))
-
-
-__all__ = ["BEST_AT", "Money", "Rates", "Seen", "money", "power", "power_of_money", "rates", "several", "split_alarms"]

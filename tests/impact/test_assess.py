@@ -78,6 +78,7 @@ def test_a_broken_split_comes_before_all_else() -> None:
     found = said(arm("control", 1_500, 400), arm("treated", 18_000, 2_700), shares={"control": 1, "treated": 9})
     assert found.verdict.kind == "broken_split"
     assert "instead of 10.00 %" in found.verdict.sentence
+    assert {one.state for one in found.beside} == {"open"}
 
 
 def test_amounts_are_judged_where_they_are_the_measure() -> None:

@@ -8,6 +8,7 @@ missing=()
 command -v java > /dev/null || missing+=(default-jre-headless)
 command -v mvn > /dev/null || [ -d .cache/kafka/libs ] || missing+=(maven)
 command -v prometheus > /dev/null || missing+=(prometheus)
+command -v wrk > /dev/null || missing+=(wrk) # bench.http
 compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" > /dev/null || missing+=(libfaketime)
 # What only some suites want is named by them, by its Debian name.
 for name in "$@"; do command -v "${name/nodejs/node}" > /dev/null || missing+=("$name"); done

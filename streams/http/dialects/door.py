@@ -97,10 +97,10 @@ class DialectEndpoint(_Endpoint):
             await caller.admit()
             raise
         letter = await self._open(incoming, caller)
+        trusted = await self._admit(caller, letter)  # 2
         events_max = self._services.settings.request_events_max
         if len(letter.events) > events_max:
             raise PayloadTooLargeError(f"{len(letter.events)} events in one request; at most {events_max}")
-        trusted = await self._admit(caller, letter)  # 2
         minted = mint_visitor()
         judged = self._judge(letter, caller, minted)  # 3
         if not trusted:  # 4

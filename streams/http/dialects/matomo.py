@@ -1,7 +1,8 @@
 """Matomo's tracking API: one event in a query, or many of them in the list `requests`.
 
 1. Trackers send no key: the site id `idsite` stands for one (the keys file says for which).
-2. The visitor is `cid` or `_id`, else `uid`. An event has no id: what is sent twice counts twice.
+2. The visitor is `cid` or `_id`, else `uid`. An event has no id; one that has a random number or a date is known by its
+   content when it is sent again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from streams.errors import RequestError
 from streams.http.dialects.common import (
     campaign_of,
     device_of,
+    event_id,
     given,
     link_of,
     list_of,
@@ -68,6 +70,7 @@ def translate(event: dict[str, Any], letter: Letter) -> Translated | Refused:
     if not kind:
         return Refused(Refusal.SCHEMA, "an event (`e_c`, `e_a`) without a name")
     fields = given(
+        id=event_id(None, event, (), dated="rand" in event or "cdt" in event),
         visitor=visitor_id(event.get("cid"), event.get("_id"), event.get("uid")),
         type=kind,
         ts=text_of(event.get("cdt")) and number_of(event.get("cdt")),

@@ -64,6 +64,7 @@ _PAGE_PROPERTIES = frozenset({
     "url", "path", "title", "referrer", "search", "tab_url", "initial_referrer", "referring_domain",
     "initial_referring_domain",
 })
+_JITSU_PATH = "/api/s/"
 _RESENT = ("sentAt", "_metadata", "writeKey")  # what differs when the same event is sent again
 
 
@@ -77,7 +78,7 @@ def open_call(incoming: Incoming) -> Letter:
         events=[body] if batch is None else batch,
         shared={
             "kind": _kind(incoming) if batch is None else None, "context": object_of(envelope.get("context")),
-            "source": incoming.parameters.get("source", "segment"),
+            "source": "jitsu" if incoming.path.startswith(_JITSU_PATH) else "segment",
         },
     )
 

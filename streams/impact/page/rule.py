@@ -191,7 +191,7 @@ def _money(rule: RuleReport) -> Iterator[str]:
     rows = []
     for arm in rule.arms:
         savings = arm.savings
-        if savings.gross is None or arm.verdict.kind == "broken_split":
+        if savings.gross is None or arm.verdict.kind == "broken_split" or arm.variant:
             continue
         name = arm_name(arm)
         word = "avoided" if rule.kind == "anti_conversion" else "brought"

@@ -9,4 +9,5 @@ posthog.capture("Newsletter Signup");
 posthog.group("company", "g-1", { name: "Acme" });
 posthog.alias("alias-of-" + USER_ID);
 document.querySelector("#pay").addEventListener("click", () => posthog.capture("Chat Opened"));
+globalThis.visitorId = () => posthog.get_property("$device_id");
 document.title = "Help (ready)";

@@ -11,4 +11,5 @@ analytics.track("Newsletter Signup");
 analytics.group("g-1", { name: "Acme" });
 analytics.alias(USER_ID);
 document.querySelector("#pay").addEventListener("click", () => analytics.track("Chat Opened"));
+globalThis.visitorId = () => analytics.getAnonymousId();
 analytics.ready(() => { document.title = "Help (ready)"; });

@@ -11,4 +11,5 @@ analytics.group("g-1", { name: "Acme" });
 analytics.alias(USER_ID);
 analytics.screen("Cart");
 document.querySelector("#pay").addEventListener("click", () => analytics.track("Chat Opened"));
+globalThis.visitorId = async () => (await analytics.user()).anonymousId();
 analytics.ready(() => { document.title = "Help (ready)"; });

@@ -6,7 +6,7 @@ import { LinkClickTrackingPlugin, enableLinkClickTracking } from "@snowplow/brow
 import { SiteTrackingPlugin, trackSiteSearch } from "@snowplow/browser-plugin-site-tracking";
 import { SnowplowEcommercePlugin, trackAddToCart } from "@snowplow/browser-plugin-snowplow-ecommerce";
 
-newTracker("sp1", AVERT, {
+const tracker = newTracker("sp1", AVERT, {
   appId: APP_ID,
   plugins: [LinkClickTrackingPlugin(), FormTrackingPlugin(), SiteTrackingPlugin(), SnowplowEcommercePlugin()],
 });
@@ -22,4 +22,5 @@ trackAddToCart({ products: [{ id: "P1", price: 12, currency: "EUR" }], total_val
 trackSelfDescribingEvent({ event: { schema: "iglu:com.acme/checkout_step/jsonschema/1-0-0", data: { step: 2 } } });
 document.querySelector("#pay").addEventListener("click", () =>
   trackStructEvent({ category: "support", action: "chat_open" }));
+globalThis.visitorId = () => tracker.getDomainUserId();
 document.title = "Help (ready)";

@@ -7,7 +7,7 @@ import { flushIn, me, stale } from "./queue.js";
 import { show } from "./render.js";
 
 const POLL_MS = 15000; // a rule may fire by timer, with no event of ours
-const POLL_AFTER_SENT_MS = [60, 250, 900]; // the budget is 40 ms; a busy machine gets two more chances
+const POLL_AFTER_SENT_MS = [40, 120, 300, 900]; // the budget is 40 ms; a busy machine gets three more chances
 const STREAM_AGAIN_MS = 60000; // after it was refused: a proxy does not change its mind sooner
 
 let source;
