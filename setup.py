@@ -24,6 +24,11 @@ extensions = []
 if os.environ.get("AVERT_COMPILE") == "1":
     from mypyc.build import mypycify
 
-    extensions = mypycify([f"streams/{name}.py" for name in COMPILED], opt_level="3", debug_level="0")
+    # The library that all of them share is named, so that it lies in the package too: at the top of a clone it would be
+    # found from there only.
+    extensions = mypycify(
+        [f"streams/{name}.py" for name in COMPILED],
+        opt_level="3", debug_level="0", group_name="streams.core.compiled",
+    )  # fmt: skip
 
 setup(ext_modules=extensions)
