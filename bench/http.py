@@ -112,16 +112,16 @@ def wrk(way: Way, script: Path, connections: int, seconds: float) -> Load:
     spent_s = way.program.cpu_s() - before_s
     (requests,) = re.findall(r"(\d+) requests in", said)
     (per_s,) = re.findall(r"Requests/sec:\s+(\S+)", said)
-    percent = dict(re.findall(r"^\s+(50|99)%\s+(\S+)$", said, re.MULTILINE))
+    percent = dict(re.findall(r"^\s+(50|99)%\s+(\S+) *$", said, re.MULTILINE))
     failed = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", said)))
     errors = re.findall(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
     failed += sum(int(number) for each in errors for number in each)
-    return Load(float(per_s), _ms(percent["50"]), _ms(percent["99"]), failed, spent_s / int(requests) * 1e6)
+    return Load(float(per_s), _ms(percent["50"]), _ms(percent["99"]), failed, spent_s / max(1, int(requests)) * 1e6)
 
 
 def _ms(text: str) -> float:
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]  # wrk's own form
-    return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()  # type: ignore[union-attr]  # wrk's own form
+    return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}[unit]
 
 
 async def fill(redis_url: str, access: Access) -> list[str]:

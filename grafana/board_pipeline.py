@@ -209,11 +209,13 @@ _API = Row("The API", (
         (Query(total("avert_streams"), "streams"),),
     ),
     Panel(
-        "Streams: lists sent, ends, refusals", "`slow`: a client that read nothing. `visitor`, `process`: the limit "
-        "that refused one more.",
+        "Streams: lists sent, ends", "`expired`: the token, or the right to read. `slow`: a client that read nothing.",
         (Query(rate("avert_stream_updates_total"), "lists sent"),
-         Query(rate("avert_streams_ended_total", "reason"), "ended: {{reason}}"),
-         Query(rate("avert_streams_refused_total", "limit"), "refused: {{limit}}")), unit="ops",
+         Query(rate("avert_streams_ended_total", "reason"), "ended: {{reason}}")), unit="ops",
+    ),
+    Panel(
+        "Streams refused", "One too many for their visitor, or for the process.",
+        (Query(rate("avert_streams_refused_total", "limit"), "{{limit}}"),), unit="ops",
     ),
     Panel(
         "Admin calls", "On the private port, in the time shown, by what became of them. Who asked what stands in the "

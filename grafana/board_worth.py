@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from grafana.kit import GREEN, RED, Board, Panel, Query, Row, Variable
-from grafana.promql import over_range, rate, share
+from grafana.promql import over_range, rate, share, total
 
 _ANTI = 'kind="anti_conversion", outcome=~"$outcome"'
 _CONVERSION = 'kind="conversion", outcome=~"$outcome"'
@@ -13,7 +13,7 @@ _PER_HOUR = " * 3600"
 
 _READ_ME = """Amounts are in the currency of `rules/outcomes.yaml`, at the unit costs that are written there. \
 What is counted here is what **happened**. What was **averted** cannot be counted, only inferred against the control \
-arm: see `docs/architecture.md`, "Proof"."""
+arm: see `docs/proof.md`, and `avert impact` for intervals."""
 
 _GLANCE = Row("In the time shown", (
     Panel(
@@ -87,12 +87,66 @@ _DONE = Row("What was done about it", (
     Panel("", "", kind="text", width=24, height=3, text=_READ_ME),
 ))
 
+_ARM = "{{rule}}: {{arm}}"
+_OF_RULE = 'rule!="programme"'
+_EXPOSED = total("avert_exposed_visitors", "rule, arm", "")
+
+_EXPERIMENT = Row("Against the control group, since the beginning", (
+    Panel(
+        "Exposed visitors", "Visitors whom a rule would have helped: half of the comparison is that nobody did. "
+        "`programme` is all rules together, by the global holdout.",
+        (Query(_EXPOSED, _ARM),), width=12,
+    ),
+    Panel(
+        "Cost of an exposed visitor", "All anti-conversions within their windows, per exposed visitor. The distance of "
+        "the arms is what a rule saves; whether it is more than chance, `avert impact` says.",
+        (Query(total("avert_credited_amount", "rule, arm", 'outcome="all_costs"') + f" / ({_EXPOSED} > 0)", _ARM),),
+        width=12, decimals=2,
+    ),
+    Panel(
+        "Visitors with the outcome", "Share of the exposed visitors who had it within its window, by arm.",
+        (Query(
+            total("avert_credited_visitors", "rule, arm, outcome", f'outcome=~"$outcome", {_OF_RULE}')
+            + f" / on (rule, arm) group_left () ({_EXPOSED} > 0)", "{{outcome}}, " + _ARM,
+        ),),
+        unit="percentunit", width=12, decimals=1,
+    ),
+    Panel(
+        "Outcomes of an exposed visitor", "How often each happens to them, by arm. Other outcomes than the rule's own "
+        "show what visitors do instead.",
+        (Query(
+            total("avert_credited_outcomes", "rule, arm, outcome", f'outcome=~"$outcome", {_OF_RULE}')
+            + f" / on (rule, arm) group_left () ({_EXPOSED} > 0)", "{{outcome}}, " + _ARM,
+        ),),
+        width=12, decimals=2,
+    ),
+    Panel(
+        "Suggestions shown, clicked, dismissed", "Each suggestion once of each kind.",
+        (Query(total("avert_suggestions_answered", "rule, receipt", ""), "{{rule}}: {{receipt}}"),), width=12,
+    ),
+    Panel(
+        "Outcomes at each version of their cost", "A cost that was changed in `rules/outcomes.yaml` counts from then "
+        "on, under another version; what was counted before stays.",
+        (Query(total("avert_outcome_price_outcomes", "outcome, price", ""), "{{outcome}} at {{price}}"),), width=12,
+    ),
+    Panel(
+        "Money at each version", "Value or cost counted at each version.",
+        (Query(total("avert_outcome_price_amount", "outcome, price", ""), "{{outcome}} at {{price}}"),),
+        kind="bargauge", width=12, decimals=0,
+    ),
+    Panel(
+        "Counted nowhere", "What the totals had no room for since a worker's start. Anything but 0: docs/proof.md, "
+        "\"Bounds\".",
+        (Query(total("avert_totals_refused", "", "")),), kind="stat", width=12,
+    ),
+))
+
 BOARD = Board(
     uid="avert-worth",
     title="Avert: what it is worth",
     about="For whoever pays: how often anti-conversions happen, what they cost, and what was done about it.",
     tags=("business",),
-    rows=(_GLANCE, _COST, _VALUE, _DONE),
+    rows=(_GLANCE, _COST, _VALUE, _EXPERIMENT, _DONE),
     variables=(Variable("outcome", "Outcome", _COUNT, "outcome"),),
     time_from="now-24h",
     refresh="1m",

@@ -18,6 +18,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from streams.cli_impact import impact
+from streams.cli_outcomes import outcomes_app
 from streams.cli_plan import plan_app
 from streams.cli_rules import rules_app
 from streams.cli_shared import (
@@ -42,6 +43,7 @@ app = cyclopts.App(
 )
 app.command(rules_app)
 app.command(impact)
+app.command(outcomes_app)
 app.command(plan_app)
 
 # --- processes -------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     session_timeout_ms: int = 30 * 60_000
     max_lateness_ms: int = 10 * 60_000
     attribution_window_ms: int = 24 * 3_600_000
+    outcome_delay_ms: int = 3 * 86_400_000  # an outcome may be told of so much later; exposures are kept for it
     clock_grace_ms: int = 500  # wall time moves a caught-up partition's clock only to now minus this
     consent_default: Literal["granted", "denied"] = "granted"  # when an event says nothing of consent
     allowed_link_hosts: tuple[str, ...] = ()

@@ -72,6 +72,33 @@ OUTCOMES = _counter("avert_outcomes_total", "Outcomes that happened.", "outcome"
 OUTCOME_AMOUNT = _counter(
     "avert_outcome_amount_total", "Their value or cost, in the rules' currency.", "outcome", "kind",
 )
+# --- the totals of this worker's partitions: absolute, and exact after any crash; sum them over workers
+EXPOSED_VISITORS = _gauge(
+    "avert_exposed_visitors", "Visitors exposed to a rule (`programme`: to any), by arm.", "rule", "arm",
+)
+CREDITED_VISITORS = _gauge(
+    "avert_credited_visitors", "Exposed visitors with at least one such outcome in its window.", "rule", "arm",
+    "outcome",
+)
+CREDITED_OUTCOMES = _gauge(
+    "avert_credited_outcomes", "Outcomes of exposed visitors in their window.", "rule", "arm", "outcome",
+)
+CREDITED_AMOUNT = _gauge(
+    "avert_credited_amount", "Their value or cost, in the rules' currency.", "rule", "arm", "outcome",
+)
+RECEIPTS_COUNTED = _gauge(
+    "avert_suggestions_answered", "Suggestions that were shown, clicked, dismissed.", "rule", "receipt",
+)
+OUTCOME_PRICE_OUTCOMES = _gauge(
+    "avert_outcome_price_outcomes", "Outcomes that a version of the cost was applied to.", "outcome", "price",
+)
+OUTCOME_PRICE_AMOUNT = _gauge(
+    "avert_outcome_price_amount", "Their value or cost, in the rules' currency.", "outcome", "price",
+)
+TOTALS_REFUSED = _gauge(
+    "avert_totals_refused", "Effects that the totals had no room for since the start of this worker.",
+)
+
 WITHDRAWALS = _counter("avert_withdrawals_total", "Suggestions withdrawn.", "reason")
 COMMITS = _counter("avert_commits_total", "Offset commits.", "result")
 CHANGELOG_BYTES = _counter("avert_changelog_bytes_total", "Bytes of state written to the changelog.")
@@ -124,7 +151,7 @@ CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
     DEAD_LETTERS: [reason.value for reason in Refusal],
     WITHDRAWALS: get_args(WithdrawalReason),
     COMMITS: ("ok", "refused", "late"),  # refused by the group; late: not within its time at a hand-over
-    KAFKA_ERRORS: ("connect", "create_topics", "append", "send", "close", "rules"),
+    KAFKA_ERRORS: ("connect", "create_topics", "append", "send", "close", "rules", "totals"),
     REDIS_ERRORS: ("ping", "deliver", "announce", "read", "progress", "changes", "limits", "workers", "decode"),
     RULES_LOADED: ("draft", "shadow", "live", "off"),
     RULES_RELOADS: ("applied", "broken", "unpublished"),

@@ -56,9 +56,11 @@ ROOM_MAY_IMPORT = {
     },
     "cli_impact": {"cli_shared", "core", "impact", "rulefiles", "settings"},
     "cli_plan": {"cli_shared", "plan"},
+    "outcomes_import": {"backtest", "core", "replay", "settings"},
+    "cli_outcomes": {"backtest", "cli_shared", "outcomes_import", "rulefiles"},
     "cli": {
-        "cli_impact", "cli_plan", "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http", "delivery",
-        "impact", "backtest", "replay", "doctor", "embedded", "settings", "telemetry",
+        "cli_impact", "cli_outcomes", "cli_plan", "cli_rules", "cli_shared", "core", "rulefiles", "worker", "http",
+        "delivery", "impact", "backtest", "replay", "doctor", "embedded", "settings", "telemetry",
     },
     "__main__": {"cli"},
     "__init__": set(),

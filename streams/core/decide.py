@@ -19,12 +19,14 @@ from streams.core.effects import (
 from streams.core.event import MISSING, Event, field_value
 from streams.core.experiment import arm_of, bucket, share_of
 from streams.core.matcher import split_path
+from streams.core.outcome import PROGRAMME
 from streams.core.ruleset import Rule, Ruleset, Texts, Trigger
 from streams.core.schedule import is_open
 from streams.core.session_fields import session_reader
-from streams.core.suggestion import count_firing, effect_id, limited, render_text
+from streams.core.suggestion import count_firing, effect_id, is_dismissed, limited, render_text
 from streams.core.visitor import (
     SUGGESTIONS_MAX,
+    WITHDRAWN,
     Exposure,
     LiveSuggestion,
     Session,
@@ -90,6 +92,8 @@ class _Candidate:
     arm: Arm
     reason: Suppression | None
     texts: Texts
+    held_out: bool  # by the global holdout
+    dismissed: bool = False
 
 
 def _unwanted(moment: Moment, rule: Rule) -> Suppression | None:
@@ -125,12 +129,13 @@ def decide(moment: Moment, rules: list[Rule], happened: frozenset[str]) -> None:
     for rule in rules:
         definition = rule.definition
         arm: Arm = "control" if held_out else arm_of(state.visitor, rule.salt, definition.holdout)
-        reason = _unwanted(moment, rule) or limited(
-            definition.limits, moment.session.fired.get(rule.key, 0), state.history.get(rule.id), moment.at
-        )
+        history = state.history.get(rule.id)
+        reason = _unwanted(moment, rule)
+        dismissed = reason is None and is_dismissed(definition.limits, history, moment.at)
+        reason = reason or limited(definition.limits, moment.session.fired.get(rule.key, 0), history, moment.at)
         if reason is None and definition.prevents in happened:
             reason = Suppression.OUTCOME_HAPPENED
-        candidates.append(_Candidate(rule, arm, reason, _texts_for(rule, state.visitor)))
+        candidates.append(_Candidate(rule, arm, reason, _texts_for(rule, state.visitor), held_out, dismissed))
     candidates.sort(key=lambda c: (-c.rule.definition.priority, -c.rule.worth, c.rule.id))
     taken: set[str] = set()
     for candidate in candidates:
@@ -140,7 +145,8 @@ def decide(moment: Moment, rules: list[Rule], happened: frozenset[str]) -> None:
 def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
     """One candidate's decision; `taken` are the placements that a higher one has won in this step.
 
-    Both arms pass the same tests in the same order, so that being exposed does not depend on the arm.
+    Both arms pass the same tests in the same order, so that being exposed does not depend on the arm. Only who was
+    treated can have said "no"; he is counted as the others are, and shown nothing.
     """
     rule, arm, reason = candidate.rule, candidate.arm, candidate.reason
     state, placement = moment.state, candidate.rule.definition.suggest.placement
@@ -155,23 +161,53 @@ def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
         if suggestion is None:
             reason = Suppression.TEMPLATE_FIELD_MISSING
     if suggestion is None:
-        _record(moment, candidate, "suppressed", reason=reason)
+        _record(moment, candidate, "suppressed", reason=Suppression.DISMISSED if candidate.dismissed else reason)
         return
     moment.session.fired[rule.key] = moment.session.fired.get(rule.key, 0) + 1
     count_firing(rule.definition.limits, history_of(state, rule.id), moment.at)
     if not live:
-        _record(moment, candidate, "shadow")
+        if candidate.dismissed:
+            _record(moment, candidate, "suppressed", reason=Suppression.DISMISSED)
+        else:
+            _record(moment, candidate, "shadow")
         return
-    exposed = any(exposure.rule == rule.id for exposure in state.exposures)
-    if not exposed:
-        remember_exposure(state, Exposure(rule.id, rule.version, arm, moment.at))
+    first, programme = _expose(moment, candidate)
     if arm == "control":
-        _record(moment, candidate, "control", exposure=not exposed)
-        return
-    taken.add(placement)
-    _record(moment, candidate, "suggested", exposure=not exposed, suggestion=suggestion.id)
-    moment.effects.append(suggestion)
-    state.live.append(LiveSuggestion(suggestion.id, rule.id, suggestion.expires, moment.trigger))
+        _record(moment, candidate, "control", exposure=first, programme=programme)
+    elif candidate.dismissed:
+        _record(
+            moment, candidate, "suppressed", exposure=first, programme=programme, reason=Suppression.DISMISSED
+        )
+    else:
+        taken.add(placement)
+        _record(moment, candidate, "suggested", exposure=first, programme=programme, suggestion=suggestion.id)
+        moment.effects.append(suggestion)
+        variant = candidate.texts.variant
+        state.live.append(
+            LiveSuggestion(suggestion.id, rule.id, suggestion.expires, moment.trigger, variant, answered=0)
+        )
+
+
+def _expose(moment: Moment, candidate: _Candidate) -> tuple[bool, Arm | None]:
+    """Note the exposure. Returns whether it is one, and the arm when it is the visitor's first to any rule.
+
+    An old one is forgotten after the same time in either arm: so is being exposed again.
+    """
+    state, at, rule, arm = moment.state, moment.at, candidate.rule, candidate.arm
+    memory = moment.ruleset.exposure_memory_ms
+    if any(at - exposure.at >= memory for exposure in state.exposures):
+        state.exposures = [exposure for exposure in state.exposures if at - exposure.at < memory]
+    first = all(exposure.rule != rule.id for exposure in state.exposures)
+    if first:
+        variant = candidate.texts.variant if arm == "treated" else None
+        target = rule.targets[0] if rule.targets else ""
+        remember_exposure(state, Exposure(rule.id, rule.version, arm, at, variant, target))
+    known = state.programme
+    if known is not None and at - known.at < memory:
+        return first, None
+    whole: Arm = "control" if candidate.held_out else "treated"
+    state.programme = Exposure(PROGRAMME, "", whole, at)
+    return first, whole
 
 
 def _record(
@@ -180,6 +216,7 @@ def _record(
     kind: DecisionKind,
     *,
     exposure: bool = False,
+    programme: Arm | None = None,
     reason: Suppression | None = None,
     suggestion: str | None = None,
 ) -> None:
@@ -201,6 +238,7 @@ def _record(
             prevents=rule.definition.prevents,
             promotes=rule.definition.promotes,
             variant=candidate.texts.variant if arm == "treated" else None,
+            programme=programme,
         )
     )
 
@@ -253,8 +291,12 @@ def withdraw(
     effects: list[Effect],
     concerned: Callable[[LiveSuggestion], bool],
 ) -> None:
-    """Withdraw the live suggestions that are `concerned`; of the expired ones nobody has to be told."""
-    for live in [live for live in state.live if concerned(live)]:
-        state.live.remove(live)
-        if live.expires > at:
+    """Withdraw the live suggestions that are `concerned`; of the expired ones nobody has to be told.
+
+    They expire now, and are kept as expired ones are: a receipt may be on its way.
+    """
+    for live in state.live:
+        if live.expires > at and not live.answered & WITHDRAWN and concerned(live):
+            live.expires = at
+            live.answered |= WITHDRAWN  # what is late may come as of before this
             effects.append(Withdrawal(live.id, state.visitor, live.rule, at, reason))

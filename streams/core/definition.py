@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from streams.core.prices import Amount, Price
 from streams.core.schedule import Schedule
 
 
@@ -289,23 +290,20 @@ Condition = All | AnyOf | Not | _OnEvents | _OnTime | SessionTests
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
-    """Money: `fixed`, or the number found at `of` (a full dotted path) multiplied by `times`."""
-
-    fixed: float | None = None
-    of: str | None = None
-    times: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class OutcomeDefinition:
-    """A declared result: a conversion with a value, or an anti-conversion with a cost."""
+    """A declared result: a conversion with a value, or an anti-conversion with a cost.
+
+    `amount` is in force until the first of `prices` is. `attribution_ms`: for how long after an exposure the outcome is
+    credited to it; None: as the settings say.
+    """
 
     name: str
     kind: Literal["conversion", "anti_conversion"]
     when: Condition
     amount: Amount
     label: str = ""
+    prices: tuple[Price, ...] = ()  # ascending
+    attribution_ms: int | None = None
     mark: Mark = _mark()
 
 
@@ -388,10 +386,14 @@ class RuleDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Everything that ``rules/`` says. `global_holdout` is the share of visitors whom no rule ever treats."""
+    """Everything that ``rules/`` says. `global_holdout` is the share of visitors whom no rule ever treats.
+
+    `nudge_cost`: what one shown suggestion costs, in the currency.
+    """
 
     currency: str
     outcomes: tuple[OutcomeDefinition, ...]
     rules: tuple[RuleDefinition, ...] = ()
     global_holdout: float = 0.0
     global_salt: str = "avert"
+    nudge_cost: float = 0.0

@@ -15,6 +15,7 @@ class EventResult(StrEnum):
     DUPLICATE = "duplicate"  # its id is in the visitor's ring of recent ids
     REPLAYED = "replayed"  # at or below the offset in the state: applied before a crash
     LATE = "late"  # older than max_lateness: counted for outcomes only
+    REPORTED = "reported"  # an outcome that somebody else reports (a call centre): for outcomes only, whatever its age
     NO_CONSENT = "no_consent"  # counted and forgotten
     DEAD_LETTER = "dead_letter"
 
@@ -53,6 +54,7 @@ class Suppression(StrEnum):
 
 Arm = Literal["treated", "control"]
 DecisionKind = Literal["suggested", "control", "shadow", "suppressed"]
+ReceiptKind = Literal["shown", "clicked", "dismissed"]
 WithdrawalReason = Literal["outcome", "withdraw", "dismissed", "no_consent"]
 
 
@@ -74,6 +76,20 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True, tag="decision", 
     prevents: str | None = None
     promotes: str | None = None
     variant: str | None = None  # of the suggestion, in the treated arm
+    programme: Arm | None = None  # by the global holdout; said at the visitor's first exposure to any rule
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, tag="receipt", tag_field="record"):
+    """The site's word on a suggestion, once of each kind. `cost_micros`: what showing it costs, if that is declared."""
+
+    id: str
+    visitor: str
+    rule: str
+    suggestion: str
+    kind: ReceiptKind
+    at: int
+    variant: str | None = None
+    cost_micros: int = 0
 
 
 class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True, tag="suggestion", tag_field="record"):
@@ -107,16 +123,34 @@ class Withdrawal(msgspec.Struct, frozen=True, tag="withdrawal", tag_field="recor
 
 
 class CreditedExposure(msgspec.Struct, frozen=True, array_like=True):
-    """An exposure within whose attribution window an outcome fell: rule, version, arm, time of exposure."""
+    """An exposure within whose attribution window an outcome fell: rule, version, arm, time of exposure.
+
+    `before` and `before_micros` say how many outcomes of this name the exposure had been credited with already, and
+    their money: from them follow visitors (`before` is 0) and sums of squares per visitor, without asking the state.
+    `instead`: it is the first of its name, and the rule's own outcome has not happened; `also`: it is the first of the
+    rule's own, and these others had been credited. `costs_before` and its micros are of all anti-conversions together,
+    said with each of them.
+    """
 
     rule: str
     version: str
     arm: Arm
     at: int
+    variant: str | None = None
+    before: int = 0
+    before_micros: int = 0
+    instead: bool = False
+    also: tuple[str, ...] = ()
+    costs_before: int = 0
+    costs_before_micros: int = 0
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcome", tag_field="record"):
-    """An outcome happened. `amount` is a value or a cost in `currency`; None when its field was not there."""
+    """An outcome happened. `amount` is a value or a cost in `currency`; None when its field was not there.
+
+    `exposures` are those to a rule that it is credited to, `programme` that to any rule; `price` names the version of
+    the cost (or value) that made the amount.
+    """
 
     id: str
     visitor: str
@@ -128,6 +162,8 @@ class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcom
     currency: str
     amount: float | None = None
     exposures: tuple[CreditedExposure, ...] = ()
+    programme: CreditedExposure | None = None
+    price: str = ""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, tag="dead_letter", tag_field="record"):
@@ -141,4 +177,4 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, tag="dead_lett
     truncated: bool = False
 
 
-Effect = Decision | Suggestion | Withdrawal | OutcomeRecord
+Effect = Decision | Receipt | Suggestion | Withdrawal | OutcomeRecord

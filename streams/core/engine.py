@@ -9,7 +9,7 @@ An event goes this way (`step`):
 2. Timers due at or before `now` fire, each at its own deadline, in the order of time.
 3. Consent: without it nothing is kept, and what was kept is forgotten.
 4. A repeated id is a duplicate.
-5. An event older than `max_lateness` counts for outcomes only.
+5. An event older than `max_lateness`, or one that is reported, counts for outcomes only (counted.py).
 6. The event's session: found or begun. Whom the event concerns is asked before anything is changed by it.
 7. What holds no more is noticed before the event is taken in, so that a later hold is a new edge.
 8. The session's facts; the event is fed to the conditions that listen to it, and to no others.
@@ -27,16 +27,15 @@ from operator import attrgetter
 from typing import Final
 
 from streams.core.conditions import FRESH, Leaf
+from streams.core.counted import RECEIPTS, happen, is_report, receive, told
 from streams.core.decide import Moment, decide, withdraw
-from streams.core.effects import Effect, EventResult, OutcomeRecord
+from streams.core.effects import Effect, EventResult
 from streams.core.event import Event, clamp_ts, consents
-from streams.core.matcher import listens_to
 from streams.core.nodes import NONE
-from streams.core.outcome import amount_of, credited
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
 from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id
 from streams.core.session_fields import note_facts
-from streams.core.suggestion import effect_id, history_matters_until
+from streams.core.suggestion import history_matters_until
 from streams.core.visitor import SESSIONS_MAX, LiveSuggestion, history_of
 from streams.core.wire import Placed, Position
 
@@ -44,7 +43,6 @@ __all__ = ["Position", "step", "tick"]
 
 _NOBODY: frozenset[str] = frozenset()
 _GONE: tuple[None, tuple[Fires, ...]] = (None, ())
-_RECEIPTS = ("suggestion_clicked", "suggestion_dismissed")
 # The results that nearly all events have, and what the engine sorts by: named once, as looking up a member of an enum
 # and making a closure cost as much as the comparison itself.
 _APPLIED: Final = EventResult.APPLIED
@@ -72,7 +70,11 @@ def step(
         if not state.sessions and _matters_until(state, ruleset) <= now:
             # tick() would have said that the row may go; whether it was asked in between must make no difference.
             state = None
-    if not consents(event, ruleset.options.consent_default):  # 3
+    reported = is_report(event)
+    # A report that says nothing of consent leaves the visitor's own word in force.
+    if not (reported and state is not None and "consent" not in event.context) and not consents(
+        event, ruleset.options.consent_default
+    ):  # 3
         if state is not None:
             withdraw(state, now, "no_consent", effects, _all_of_them)
         return None, EventResult.NO_CONSENT, effects
@@ -82,18 +84,23 @@ def step(
     if now > state.clock:
         state.clock = now
     hashed = id_hash(event.id)  # 4
-    if hashed in state.recent:
+    if hashed in state.recent or hashed in state.reported:
         _reschedule(state, ruleset)
         return state, EventResult.DUPLICATE, effects
-    remember_id(state, hashed)
     ts = clamp_ts(event.ts, position.timestamp)
-    late = now - ts > ruleset.options.max_lateness_ms  # 5
-    if late:
-        _late(state, event, ts, ruleset, effects)
+    if event.type in RECEIPTS:
+        receive(state, event, ts, ruleset, effects)
+    if reported or now - ts > ruleset.options.max_lateness_ms:  # 5
+        result = EventResult.REPORTED if reported else _LATE
+        if not reported:
+            remember_id(state, hashed)
+        _late(state, event, ts, ruleset, effects, hashed)
     else:
+        result = _APPLIED
+        remember_id(state, hashed)
         _apply(state, event, ts, ruleset, effects)
     _reschedule(state, ruleset)  # 11
-    return state, _LATE if late else _APPLIED, effects
+    return state, result, effects
 
 
 def tick(state: Visitor, ruleset: Ruleset, now: int) -> tuple[Visitor | None, list[Effect]]:
@@ -154,15 +161,10 @@ def _keys_concerned(fed: list[Listening]) -> set[int]:
     return keys
 
 
-def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> None:
-    """A late event makes the outcomes that one event alone makes; its session, if it goes on, learns nothing of it."""
+def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect], hashed: int) -> None:
     session = _find_session(state, event, ts, ruleset) or Session(id=event.session or "", start=ts, last=ts)
     moment = Moment(state, session, event, event.id, ts, ruleset, effects)
-    for outcome in ruleset.outcomes:
-        for matcher, predicate in outcome.direct:
-            if listens_to(matcher, event.type) and (predicate is None or predicate(event, session)):
-                _happen(moment, outcome)
-                break
+    told(moment, event, hashed)
     if event.type == "suggestion_dismissed":  # a "no" counts whenever it comes
         _withdraw(moment, event, _withdrawn(state, session, event, ruleset))
 
@@ -181,7 +183,7 @@ def _find_session(state: Visitor, event: Event, ts: int, ruleset: Ruleset) -> Se
 
 def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect]) -> Session:
     found = _find_session(state, event, ts, ruleset)
-    if found is None and event.type in _RECEIPTS and event.session is None:
+    if found is None and event.type in RECEIPTS and event.session is None:
         # The site's answer need not know the session's id: it belongs to the visit that goes on.
         found = max(state.sessions, key=_last_of, default=None)
     if found is not None:
@@ -234,7 +236,7 @@ def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None
         elif held and not steady:
             holding.remove(trigger.key)
     for outcome in happened:
-        _happen(moment, outcome)
+        happen(moment, outcome)
     if rules:
         decide(moment, rules, frozenset(outcome.name for outcome in happened))
 
@@ -248,33 +250,6 @@ def _award(session: Session, awarding: Awarding, moment: Moment) -> None:
     leaf.add(session, awarding.entry, awarding.points, moment.at)
     if leaf.key in moment.ruleset.timed:
         _set_timer(session.timers, leaf, session)
-
-
-def _happen(moment: Moment, outcome: Outcome) -> None:
-    state, session, name = moment.state, moment.session, outcome.name
-    moment.effects.append(
-        OutcomeRecord(
-            id=effect_id("outcome", state.visitor, name, moment.identity),
-            visitor=state.visitor,
-            session=session.id,
-            outcome=name,
-            kind=outcome.definition.kind,
-            at=moment.at,
-            trigger=moment.trigger,
-            currency=moment.ruleset.program.currency,
-            amount=amount_of(outcome.definition.amount, lambda path: moment.remembered(outcome, path)),
-            exposures=credited(state.exposures, moment.at, moment.ruleset.options.attribution_window_ms),
-        )
-    )
-    if state.live:
-        rules = moment.ruleset.by_rule_id
-        withdraw(
-            state,
-            moment.at,
-            "outcome",
-            moment.effects,
-            lambda live: live.rule in rules and name in rules[live.rule].targets,
-        )
 
 
 def _withdrawn(state: Visitor, session: Session, event: Event, ruleset: Ruleset) -> frozenset[str]:
@@ -388,8 +363,13 @@ def _matters_until(state: Visitor, ruleset: Ruleset) -> int:
     options = ruleset.options
     # Late events of a known visitor must still find the ids that were seen.
     until = state.clock + max(options.max_lateness_ms, ruleset.returning_memory_ms)
+    memory = ruleset.exposure_memory_ms
     for exposure in state.exposures:
-        until = max(until, exposure.at + options.attribution_window_ms)
+        until = max(until, exposure.at + memory)
+    if state.programme is not None:
+        until = max(until, state.programme.at + memory)
+    for second in state.reported.values():
+        until = max(until, second * 1000 + options.outcome_delay_ms + 1000)
     for live in state.live:
         until = max(until, live.expires)
     for name, history in state.history.items():

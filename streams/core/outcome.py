@@ -1,18 +1,30 @@
-"""Conversions, anti-conversions, money, attribution to exposures."""
+"""Conversions, anti-conversions, money, attribution to exposures.
+
+1. The amount in force when the outcome happened is the one that counts, whenever it is told of (prices.py).
+2. An outcome is credited to every exposure of its visitor that came before it, less than the outcome's window ago.
+3. The exposure remembers how often and with how much it was credited, so that the effect can say what the totals need.
+4. Money is kept in whole micro-units of the currency: sums of integers do not depend on their order.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from streams.core.definition import Amount
 from streams.core.effects import CreditedExposure
 from streams.core.event import MISSING
+from streams.core.prices import Amount
 from streams.core.suggestion import Lookup
-from streams.core.visitor import Exposure
+from streams.core.visitor import CREDITS_MAX, Exposure
 
-_AMOUNT_MAX = 1e15  # beyond it a float cannot tell cents apart
-_CENTS = 2  # amounts are kept to the cent; sums of floats are rounded by whoever shows them
+PROGRAMME = "programme"  # stands where a rule's id stands, for all rules together; no rule may have this id
+
+ALL_COSTS = "all_costs"  # stands where an outcome's name stands, for all anti-conversions; no outcome may be called so
+
+_AMOUNT_MAX = 1e9  # of one outcome; the sum of all that one exposure is credited with must fit 64 bits
+CREDITED_MAX = 100  # outcomes of one name to one exposure; who opens more chats in a month is a machine
+_CENTS = 2  # amounts are kept to the cent
+_MICROS = 1_000_000
 
 
 def amount_of(amount: Amount, lookup: Lookup) -> float | None:
@@ -23,7 +35,10 @@ def amount_of(amount: Amount, lookup: Lookup) -> float | None:
     if amount.of is None:
         return None if amount.fixed is None else round(amount.fixed * amount.times, _CENTS)
     number = _number(lookup(amount.of))
-    return None if number is None else round(number * amount.times, _CENTS)
+    if number is None:
+        return None
+    money = round(number * amount.times, _CENTS)
+    return money if abs(money) < _AMOUNT_MAX else None
 
 
 def _number(value: Any) -> float | None:
@@ -37,10 +52,53 @@ def _number(value: Any) -> float | None:
     return number if number is not None and abs(number) < _AMOUNT_MAX else None
 
 
-def credited(exposures: Iterable[Exposure], at: int, window: int) -> tuple[CreditedExposure, ...]:
-    """The exposures at or before `at` whose attribution window (ms) is still open."""
-    return tuple(
-        CreditedExposure(exposure.rule, exposure.version, exposure.arm, exposure.at)
-        for exposure in exposures
-        if 0 <= at - exposure.at < window
-    )
+def micros_of(amount: float | None) -> int:
+    """Money in whole micro-units; 0 for none."""
+    return round(amount * _MICROS) if amount else 0
+
+
+def credit(
+    exposures: Iterable[Exposure], outcome: str, at: int, window: int, micros: int, costs: bool
+) -> tuple[CreditedExposure, ...]:
+    """Credit one outcome to the exposures at or before `at` whose window (ms) is open; returns them as they were.
+
+    `costs`: it is an anti-conversion, and counts among all costs.
+    """
+    credited = []
+    for exposure in exposures:
+        if not 0 <= at - exposure.at < window:
+            continue
+        known, target = exposure.credits, exposure.target
+        earned = known.get(outcome)
+        instead = False
+        also: tuple[str, ...] = ()
+        if earned is None:
+            if len(known) - (ALL_COSTS in known) >= CREDITS_MAX:
+                continue
+            if outcome == target:
+                also = tuple(name for name in known if name != ALL_COSTS)
+            else:
+                instead = bool(target) and target not in known
+            earned = known[outcome] = [0, 0]
+        elif earned[0] >= CREDITED_MAX:
+            continue
+        spent = known.setdefault(ALL_COSTS, [0, 0]) if costs else [0, 0]
+        credited.append(
+            CreditedExposure(
+                exposure.rule,
+                exposure.version,
+                exposure.arm,
+                exposure.at,
+                exposure.variant,
+                earned[0],
+                earned[1],
+                instead,
+                also,
+                spent[0],
+                spent[1],
+            )
+        )
+        for counts in (earned, spent):
+            counts[0] += 1
+            counts[1] += micros
+    return tuple(credited)

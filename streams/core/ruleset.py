@@ -12,6 +12,7 @@ from streams.core.conditions import Leaf, MemoryLeaf
 from streams.core.event import Event, field_value
 from streams.core.matcher import Predicate, indexable, listens_to, looked_up, value_problem
 from streams.core.nodes import NONE
+from streams.core.prices import PriceVersion, priced
 from streams.core.score import ScoreLeaf
 from streams.core.sequence import SequenceLeaf
 from streams.core.session import Session
@@ -35,6 +36,7 @@ class EngineOptions:
     session_timeout_ms: int = 30 * 60_000
     max_lateness_ms: int = 10 * 60_000
     attribution_window_ms: int = 24 * 3_600_000
+    outcome_delay_ms: int = 3 * 86_400_000  # how much later than it happened an outcome may be told of
     consent_default: bool = True
     allowed_link_hosts: frozenset[str] = frozenset()
     signals: SignalOptions = _SIGNALS
@@ -65,6 +67,8 @@ class Outcome(Trigger):
 
     name: str
     definition: d.OutcomeDefinition
+    prices: tuple[PriceVersion, ...]
+    window_ms: int  # of attribution
     direct: tuple[tuple[d.Matcher, Predicate | None], ...]  # alternatives
 
 
@@ -173,6 +177,12 @@ class Ruleset:
         """For how long a visitor without anything else is kept, so that he can be told from a new one."""
         return _RETURNING_MEMORY_MS if self.uses_returning else 0
 
+    @property
+    def exposure_memory_ms(self) -> int:
+        """How long an exposure is remembered, in either arm: nothing is credited to it then; the next counts anew."""
+        window = max((outcome.window_ms for outcome in self.outcomes), default=0)
+        return max(window, self.options.attribution_window_ms) + self.options.outcome_delay_ms
+
     def audience(self, event_type: str) -> Audience:
         """The leaves that an event of this type can touch, and no others."""
         found = self._by_type.get(event_type)
@@ -212,7 +222,9 @@ class Ruleset:
 def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
     """Compile `program`. Raises DefinitionErrors with every finding."""
     compiler = TreeCompiler(options.max_lateness_ms, options.session_timeout_ms, options.signals)
-    outcomes = tuple(_outcome(compiler, index, outcome) for index, outcome in enumerate(program.outcomes))
+    outcomes = tuple(
+        _outcome(compiler, index, outcome, program, options) for index, outcome in enumerate(program.outcomes)
+    )
     by_name = {outcome.name: outcome for outcome in outcomes}
     active = [rule for rule in program.rules if rule.mode in ("live", "shadow")]
     rules = tuple(_rule(compiler, len(outcomes) + index, rule, by_name) for index, rule in enumerate(active))
@@ -281,9 +293,12 @@ def _sequences(tree: Tree) -> tuple[SequenceLeaf, ...]:
     return tuple(leaf for leaf in tree.leaves if isinstance(leaf, SequenceLeaf))
 
 
-def _outcome(compiler: TreeCompiler, index: int, outcome: d.OutcomeDefinition) -> Outcome:
+def _outcome(
+    compiler: TreeCompiler, index: int, outcome: d.OutcomeDefinition, program: d.Program, options: EngineOptions
+) -> Outcome:
     tree = compiler.compile(outcome.when)
-    paths = {outcome.amount.of} if outcome.amount.of else set()
+    prices = priced(program.currency, outcome.amount, outcome.prices)
+    paths = {price.amount.of for price in prices if price.amount.of}
     return Outcome(
         key=compiler.key(f"outcome {outcome.name}"),
         index=index,
@@ -292,6 +307,8 @@ def _outcome(compiler: TreeCompiler, index: int, outcome: d.OutcomeDefinition) -
         sequences=_sequences(tree),
         name=outcome.name,
         definition=outcome,
+        prices=prices,
+        window_ms=outcome.attribution_ms or options.attribution_window_ms,
         direct=tuple((matcher, compiler.predicate(matcher)) for matcher in _direct(outcome.when)),
     )
 
@@ -331,7 +348,7 @@ def _rule(compiler: TreeCompiler, index: int, rule: d.RuleDefinition, outcomes: 
     if target is None or target not in outcomes:
         compiler.refuse(rule.mark, f"rule `{rule.id}` names no declared outcome in `prevents` or `promotes`")
     _check_rule(compiler, rule, paths)
-    worth = outcomes[target].definition.amount.fixed or 0.0 if target in outcomes else 0.0
+    worth = outcomes[target].prices[-1].amount.fixed or 0.0 if target in outcomes else 0.0
     event_paths = {path.removeprefix("event.") for path in paths if path.startswith("event.")}
     return Rule(
         key=compiler.key(f"rule {rule.id}"),

@@ -89,7 +89,8 @@ class Visitor:
     """Everything that is kept of one visitor."""
 
     __slots__ = (
-        "clock", "due", "exposures", "history", "live", "offset", "recent", "sessions", "visitor", "visits",
+        "clock", "due", "exposures", "history", "live", "offset", "programme", "recent", "reported", "sessions",
+        "visitor", "visits",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - it has so many fields
@@ -104,6 +105,8 @@ class Visitor:
         exposures: list[Exposure] | None = None,
         live: list[LiveSuggestion] | None = None,
         history: dict[str, History] | None = None,
+        programme: Exposure | None = None,
+        reported: dict[int, int] | None = None,
     ) -> None:
         self.visitor = visitor
         self.offset = offset  # of the last event applied
@@ -116,6 +119,9 @@ class Visitor:
         self.exposures: list[Exposure] = [] if exposures is None else exposures
         self.live: list[LiveSuggestion] = [] if live is None else live
         self.history: dict[str, History] = {} if history is None else history
+        self.programme = programme  # the exposure to any rule, in the arm of the global holdout
+        # Hashed ids of late and reported outcomes -> when they happened, s.
+        self.reported: dict[int, int] = {} if reported is None else reported
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Visitor) and self.visitor == other.visitor and self.fields() == other.fields()
@@ -127,6 +133,7 @@ class Visitor:
         return [
             "", self.offset, self.due, self.clock, self.visits, self.recent,
             [session.fields() for session in self.sessions], self.exposures, self.live, self.history,
+            self.programme, self.reported,
         ]  # fmt: skip
 
 

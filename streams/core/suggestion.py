@@ -1,7 +1,8 @@
 """Which decision wins, limits, rendering, deterministic ids.
 
 The order in which a firing is judged: consent (by the engine, before), mode, arm, limits, the outcome at hand, then
-for one placement the highest priority. Each step that stops it is a `suppressed` decision with its reason.
+for one placement the highest priority, and a "no" of before. Each step that stops it is a `suppressed` decision with
+its reason.
 """
 
 from __future__ import annotations
@@ -89,11 +90,14 @@ def effect_id(*parts: str) -> str:
     return blake2b("\x1f".join(parts).encode(), digest_size=10).hexdigest()
 
 
-def limited(limits: Limits, fired_in_session: int, history: History | None, at: int) -> Suppression | None:
-    """Which limit forbids another one at `at`, ms; None if none does."""
+def is_dismissed(limits: Limits, history: History | None, at: int) -> bool:
+    """Whether the visitor's "no" still holds at `at`, ms."""
     dismissed = history.dismissed if history is not None and limits.stop_after_dismissal else 0
-    if dismissed and at - dismissed < DISMISSAL_MEMORY_MS:
-        return Suppression.DISMISSED
+    return bool(dismissed) and at - dismissed < DISMISSAL_MEMORY_MS
+
+
+def limited(limits: Limits, fired_in_session: int, history: History | None, at: int) -> Suppression | None:
+    """Which limit forbids another one at `at`, ms; None if none does. A "no" is asked for by `is_dismissed`."""
     if limits.per_session is not None and fired_in_session >= limits.per_session:
         return Suppression.LIMIT_SESSION
     if history is None or not history.times:

@@ -3,6 +3,7 @@
 1. Nothing here grows without bound: every list has its limit beside it.
 2. A row is ``version | offset | due | MessagePack``; offset and due can be read without decoding the rest.
 3. A row of an older version is still read (`_READERS`); an unknown version is refused with a message.
+   Version 1 knew no totals: its exposures were never counted, so they are not credited either (`_read_v1`).
 4. The visitor's id is the row's key and does not stand in the row.
 """
 
@@ -21,31 +22,43 @@ from streams.errors import RowVersionError
 SESSIONS_MAX = 4
 EXPOSURES_MAX = 16
 SUGGESTIONS_MAX = 8
+CREDITS_MAX = 64  # outcomes by name that one exposure is credited with; outcomes.yaml declares no more
+REPORTED_MAX = 64  # late and reported outcomes of one visitor whose ids are kept: more calls than anybody makes in days
+WITHDRAWN = 8  # a bit of `LiveSuggestion.answered`
 HISTORIES_MAX = 64  # rules with a remembered firing; the one longest ago goes
-ROW_VERSION = 1
+ROW_VERSION = 2
 
 __all__ = [
     "NEVER", "RECENT_IDS_MAX", "Exposure", "History", "LiveSuggestion", "RowHeader", "Session", "State", "Visitor",
-    "decode_visitor", "encode_visitor", "history_of", "id_hash", "remember_exposure", "remember_id", "row_header",
+    "decode_visitor", "encode_visitor", "history_of", "id_hash", "remember_exposure", "remember_id", "remember_report",
+    "row_header",
 ]  # fmt: skip
 
 
 class Exposure(msgspec.Struct, array_like=True, gc=False):
-    """The first decision of a rule for this visitor, in either arm."""
+    """The first decision of a rule for this visitor, in either arm, and what it has been credited with since."""
 
     rule: str
     version: str
     arm: Arm
     at: int
+    variant: str | None = None  # in the treated arm
+    target: str = ""  # the rule's own outcome when this visitor was exposed
+    credits: dict[str, list[int]] = {}  # outcome -> [how many, their money in micro-units]
 
 
 class LiveSuggestion(msgspec.Struct, array_like=True, gc=False):
-    """A suggestion that the visitor may still be shown, or that he may still answer to."""
+    """A suggestion that the visitor may still be shown, or that he may still answer to.
+
+    A withdrawn one has expired: a receipt may still be on its way.
+    """
 
     id: str
     rule: str
     expires: int
     trigger: str = ""
+    variant: str | None = None
+    answered: int = 7  # bits of the receipts that were counted (all of them in a row that knows of none), and WITHDRAWN
 
 
 class History(msgspec.Struct, array_like=True, gc=False):
@@ -91,6 +104,8 @@ class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
     exposures: list[Exposure] = []
     live: list[LiveSuggestion] = []
     history: dict[str, History] = {}
+    programme: Exposure | None = None  # to any rule, in the arm of the global holdout
+    reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they happened, s
 
 
 class RowHeader(NamedTuple):
@@ -110,7 +125,7 @@ def encode_visitor(state: Visitor) -> bytes:
     return _HEADER.pack(ROW_VERSION, state.offset, state.due) + _encode_body(state.fields())
 
 
-def _read_v1(visitor: str, row: bytes) -> Visitor:
+def _read(visitor: str, row: bytes) -> Visitor:
     read = _decode_body(memoryview(row)[_HEADER.size :])
     state = Visitor(*msgspec.structs.astuple(read))
     state.visitor = visitor
@@ -118,7 +133,13 @@ def _read_v1(visitor: str, row: bytes) -> Visitor:
     return state
 
 
-_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: _read_v1}
+def _read_v1(visitor: str, row: bytes) -> Visitor:
+    state = _read(visitor, row)
+    state.exposures = []
+    return state
+
+
+_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: _read_v1, 2: _read}
 
 
 def decode_visitor(visitor: str, row: bytes) -> Visitor:
@@ -155,6 +176,16 @@ def remember_exposure(state: Visitor, exposure: Exposure) -> None:
     state.exposures.append(exposure)
     if len(state.exposures) > EXPOSURES_MAX:
         del state.exposures[0]
+
+
+def remember_report(state: Visitor, hashed: int, ts: int, forgotten: int) -> None:
+    """Keep the id of an outcome of time `ts`; those of `forgotten` and before, ms, are too old to come again."""
+    reported = state.reported
+    for known in [known for known, second in reported.items() if second * 1000 < forgotten]:
+        del reported[known]
+    while len(reported) >= REPORTED_MAX:
+        del reported[next(iter(reported))]
+    reported[hashed] = max(0, ts // 1000)
 
 
 def history_of(state: Visitor, rule: str) -> History:

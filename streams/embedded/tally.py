@@ -15,7 +15,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.core.effects import DeadLetter, Decision, OutcomeRecord, Suggestion, Withdrawal
+from streams.core.effects import DeadLetter, Decision, OutcomeRecord, Receipt, Suggestion, Withdrawal
 from streams.replay import CLOCK_HEADER
 from streams.settings import Settings
 
@@ -82,7 +82,7 @@ class Tally:
 
     def _decision(self, record: Any) -> None:
         decision = _decision.decode(record.value)
-        if self._new(decision.id):
+        if isinstance(decision, Decision) and self._new(decision.id):
             self.decisions[decision.kind] += 1
             if decision.reason is not None:
                 self.suppressed[decision.reason.value] += 1
@@ -115,7 +115,7 @@ class Tally:
 
 
 _visit = msgspec.json.Decoder(_Visit)
-_decision = msgspec.json.Decoder(Decision)
+_decision = msgspec.json.Decoder(Decision | Receipt)
 _suggestion = msgspec.json.Decoder(Suggestion | Withdrawal)
 _outcome = msgspec.json.Decoder(OutcomeRecord)
 _dead_letter = msgspec.json.Decoder(DeadLetter)

@@ -18,6 +18,7 @@ from streams.http.collector import Collector
 from streams.http.dialects.routes import dialect_routes
 from streams.http.edge import Edge
 from streams.http.gate import Gate
+from streams.http.impact import Impact
 from streams.http.openapi import openapi_document
 from streams.http.operations import Operations
 from streams.http.places import Streams
@@ -29,6 +30,7 @@ from streams.http.rules import PublicRules
 from streams.http.shared import CountsInRedis, PlacesInRedis
 from streams.http.snippet.serve import Snippet
 from streams.http.suggestions import Suggestions
+from streams.http.totals import TotalsReader
 from streams.keys import Keys
 from streams.settings import Settings
 
@@ -55,6 +57,7 @@ def build_services(settings: Settings, keys: Keys, *, development: bool = False)
         reader=reader,
         streams=Streams(settings.streams_per_visitor_max, settings.streams_max),
         places=places,
+        totals=TotalsReader(settings),
     )
 
 
@@ -74,6 +77,7 @@ def build_routes(services: Services) -> list[Route]:
         Route("/v1/suggestions/stream", Endpoint(Push(services).get), methods=["GET"]),
         Route("/v1/receipts", Endpoint(Receipts(services).post), methods=["POST"]),
         Route("/v1/tokens", Endpoint(Tokens(services).post), methods=["POST"]),
+        Route("/v1/impact", Endpoint(Impact(services, services.totals).get), methods=["GET"]),
         Route("/avert.js", Endpoint(Snippet().get), methods=["GET"]),
         Route("/v1/rules", Endpoint(PublicRules(services).get), methods=["GET"]),
         Route("/healthz", Endpoint(operations.healthz), methods=["GET"]),

@@ -23,7 +23,7 @@ ACK_TIMEOUT_S = 5.0
 _PROBE_S = 1.0  # between two looks at the broker; also how soon its return is noticed
 _CONNECT_TIMEOUT_S = 5.0
 _WRITTEN = ("clickstream", "deadletter")
-_ALL = (*_WRITTEN, "decisions", "suggestions", "outcomes")
+_ALL = (*_WRITTEN, "decisions", "suggestions", "outcomes", "totals")
 _KAFKA_FAILURES = (KafkaError, OSError, TimeoutError)
 
 

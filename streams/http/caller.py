@@ -18,6 +18,7 @@ from streams.http.places import Streams
 from streams.http.rates import Rates, client_address, network_of
 from streams.http.reading import SuggestionReader
 from streams.http.shared import PlacesInRedis
+from streams.http.totals import TotalsReader
 from streams.keys import ServerScope
 from streams.settings import Settings
 
@@ -39,6 +40,7 @@ class Services:
     log: EventLog
     reader: SuggestionReader
     streams: Streams
+    totals: TotalsReader
     places: PlacesInRedis | None  # of streams, where several processes serve
 
 

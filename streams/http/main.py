@@ -89,6 +89,7 @@ async def run_api(
         await asyncio.gather(*running)
         await services.log.close()
         await services.reader.close()
+        await services.totals.close()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
         log.info("api_stopped")

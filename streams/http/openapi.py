@@ -9,10 +9,11 @@ import msgspec
 from streams.http import models
 from streams.http.answers import ErrorAnswer
 from streams.http.rules import RulesOut
+from streams.impact.model import Totals
 
 _MODELS = (
     models.EventIn, models.EventsIn, models.EventsOut, models.SuggestionsOut, models.ReceiptIn, models.ReceiptOut,
-    RulesOut, models.TokenIn, models.TokenOut, models.HealthOut, models.ReadyOut, ErrorAnswer,
+    RulesOut, models.TokenIn, models.TokenOut, models.HealthOut, models.ReadyOut, Totals, ErrorAnswer,
 )
 API_VERSION = "1"  # of the calls under /v1/, not of the program
 _REF = "#/components/schemas/{name}"
@@ -95,6 +96,7 @@ def _paths() -> _Json:
             "requestBody": _body(_ref("TokenIn")),
             "responses": {"200": _answer("TokenOut", "The token."), **_errors("400", "401", "413", "429")},
         }},
+        "/v1/impact": {"get": _impact()},
         "/avert.js": {"get": {
             "operationId": "snippet", "summary": "The script for pages: docs/snippet.md.", "security": [],
             "responses": {
@@ -114,6 +116,17 @@ def _paths() -> _Json:
             "operationId": "openapi", "summary": "This document.", "security": [],
             "responses": {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {}}}},
         }},
+    }
+
+
+def _impact() -> _Json:
+    return {
+        "operationId": "getImpact",
+        "summary": "What was counted: exposed visitors, outcomes and money by rule and arm, exact.",
+        "description": "Absolute totals since the beginning; docs/proof.md says what is counted. Sums of squares are "
+        "whole numbers beyond 64 bits.",
+        "security": [{"serverKey": []}],
+        "responses": {"200": _answer("Totals", "The totals."), **_errors("401", "429", "503")},
     }
 
 

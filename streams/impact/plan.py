@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.impact.bounds import ALPHA, BEST_AT, Floats, boundary, means_error
 
@@ -74,7 +75,8 @@ def chance_by(visitors: float, effect: float, spread: Spread, alpha: float = ALP
     """How likely it is that an interval has excluded 0 at some look until `visitors`, if the truth is `effect`."""
     if effect <= 0 or spread.tested <= 0 or visitors <= 0:
         return 0.0
-    return float(np.mean(_crossings(effect, spread, alpha, best_at) <= visitors))
+    _, outside = _outside(effect, spread, alpha, best_at, visitors)
+    return float(np.mean(outside.any(axis=1)))
 
 
 def visitors_for(
@@ -83,7 +85,9 @@ def visitors_for(
     """Visitors by whom the effect has been seen with this chance."""
     if effect <= 0 or spread.tested <= 0:
         return None
-    needed = float(np.quantile(_crossings(effect, spread, alpha, best_at), power, method="higher"))
+    at, outside = _outside(effect, spread, alpha, best_at)
+    crossings = np.where(outside.any(axis=1), at[outside.argmax(axis=1)], np.inf)
+    needed = float(np.quantile(crossings, power, method="higher"))
     return None if np.isinf(needed) else int(np.ceil(needed))
 
 
@@ -109,19 +113,24 @@ def per_day(visitors: int, first_at: int | None, last_at: int | None) -> float |
     return visitors / ((last_at - first_at) / _DAY_MS)
 
 
-def _crossings(effect: float, spread: Spread, alpha: float, best_at: float) -> Floats:
-    """Of every path the visitors at which it first lies outside; infinite where it never does."""
+def _outside(
+    effect: float, spread: Spread, alpha: float, best_at: float, until: float = np.inf
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """The looks, in visitors, up to `until`; and of every path whether it lies outside the boundary at each."""
     drift, noise = effect / spread.tested, spread.actual / spread.tested
-    grid, steps = _looks()
+    grid, paths = _looks()
     single = (_SINGLE_LOOK / drift) ** 2
-    at = grid * single
-    moved = np.cumsum(steps, axis=1) * (noise * sqrt(single)) + drift * at
-    outside = np.abs(moved) > boundary(at, alpha, best_at) * np.sqrt(at)
-    return np.where(outside.any(axis=1), at[outside.argmax(axis=1)], np.inf)
+    number = int(np.searchsorted(grid, until / single, side="right"))
+    at = grid[:number] * single
+    moved = paths[:, :number] * (noise * sqrt(single))
+    moved += drift * at
+    return at, np.abs(moved, out=moved) > boundary(at, alpha, best_at) * np.sqrt(at)
 
 
 @cache
 def _looks() -> tuple[Floats, Floats]:
+    """In units of what a single look would need: the looks, and the paths at each of them."""
     grid = np.geomspace(_FIRST, _LAST, LOOKS)
     between = np.sqrt(np.diff(grid, prepend=0.0))
-    return grid, np.random.default_rng(_SEED).standard_normal((PATHS, LOOKS)) * between
+    steps = np.random.default_rng(_SEED).standard_normal((PATHS, LOOKS)) * between
+    return grid, np.cumsum(steps, axis=1)

@@ -16,6 +16,7 @@ def engine_options(settings: Settings) -> EngineOptions:
         session_timeout_ms=settings.session_timeout_ms,
         max_lateness_ms=settings.max_lateness_ms,
         attribution_window_ms=settings.attribution_window_ms,
+        outcome_delay_ms=settings.outcome_delay_ms,
         consent_default=settings.consent_default == "granted",
         allowed_link_hosts=frozenset(settings.allowed_link_hosts),
         signals=SignalOptions(**thresholds),

@@ -90,6 +90,7 @@ def program_of(
         rules=tuple(rule.definition for rule in rules),
         global_holdout=declared.global_holdout,
         global_salt=declared.global_salt,
+        nudge_cost=declared.nudge_cost,
     )
     return program, [replace(test, rule=rule.definition.id) for rule in rules for test in rule.tests]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.core.definition import Limits, Mark, RuleDefinition, SessionField
+from streams.core.outcome import PROGRAMME
 from streams.rulefiles.conditions import CONDITION, step_names
 from streams.rulefiles.fields import FIELD_HEADS
 from streams.rulefiles.findings import BROKEN, quoted, suggest
@@ -156,6 +157,8 @@ def _rule(fields: Fields) -> Any:
             "promotes" if named else "rule",
             f"a rule names either what it `prevents` or what it `promotes`; this one {said}",
         )
+    if fields["rule"] == PROGRAMME:
+        return fields.fault("rule", f"`{PROGRAMME}` is what reports call all rules together: choose another name")
     if not _check_placeholders(reader, step_names(fields["when"])):
         return BROKEN
     experiment: _Experiment | None = fields.get("experiment")

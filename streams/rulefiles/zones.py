@@ -16,6 +16,9 @@ FROM = datetime(2000, 1, 1, tzinfo=UTC)  # recordings are younger than this
 UNTIL = datetime(2060, 1, 1, tzinfo=UTC)  # and so are the rules
 _STRIDE = timedelta(days=7)  # no zone has changed twice within a week
 _SECOND = timedelta(seconds=1)
+_DAY_MS = 86_400_000
+
+Offsets = tuple[tuple[int, int], ...]  # as `zone_offsets` gives them
 
 
 def zone_names() -> list[str]:
@@ -24,12 +27,24 @@ def zone_names() -> list[str]:
 
 
 @cache
-def zone_offsets(name: str) -> tuple[tuple[int, int], ...] | None:
+def zone_offsets(name: str) -> Offsets | None:
     """(since when, ms; local minus UTC, ms) for every change from 2000 to 2060; None when there is no such zone."""
     zone = _zone(name)
     if zone is None:
         return None
     return tuple((round(at.timestamp() * 1000), offset // timedelta(milliseconds=1)) for at, offset in _changes(zone))
+
+
+def midnight(day: int, offsets: Offsets) -> int:
+    """When (ms since the epoch) the day (since 1970-01-01) begins by these clocks; the first of two midnights."""
+    local = day * _DAY_MS
+    found = local - offsets[0][1]
+    for since, offset in offsets[1:]:
+        if since > found:
+            break
+        # Put forward over midnight, the day begins with the change itself.
+        found = max(local - offset, since)
+    return found
 
 
 def _zone(name: str) -> ZoneInfo | None:

@@ -23,11 +23,13 @@ from streams.core.effects import (
     Effect,
     EventResult,
     OutcomeRecord,
+    Receipt,
     Refusal,
     Suggestion,
     Withdrawal,
 )
 from streams.core.event import Event, Refused, dead_letter_text, parse_event
+from streams.core.totals import COUNTED
 from streams.errors import AvertError
 from streams.telemetry import log
 from streams.worker.machine import Machine
@@ -44,6 +46,7 @@ _ADVANCE = b"advance"
 
 EFFECT_TOPIC: dict[type, str] = {
     Decision: "decisions",
+    Receipt: "decisions",
     Suggestion: "suggestions",
     Withdrawal: "suggestions",
     OutcomeRecord: "outcomes",
@@ -75,7 +78,9 @@ def guarded(call: Callable[..., Any], *arguments: Any) -> Any:
 class Work:
     """What step 1 leaves to be done."""
 
-    __slots__ = ("applied", "before", "changes", "dead", "dirty", "effects", "received", "results", "rows", "woken")
+    __slots__ = (
+        "applied", "before", "changes", "counted", "dead", "dirty", "effects", "received", "results", "rows", "woken",
+    )
 
     def __init__(self) -> None:
         self.applied = 0  # the results that nearly all have; hashing an enum's member for each would cost more
@@ -85,6 +90,7 @@ class Work:
         self.dirty: dict[str, Any] = {}  # visitor -> state, None to forget it
         self.before: dict[str, bytes] = {}  # rows of before this batch, of visitors that were forgotten in it
         self.rows: list[Row] = []  # for the changelog
+        self.counted: dict[bytes, list[Effect]] = {}  # those of the effects that totals count, by the visitor's row key
         self.changes: list[Suggestion | Withdrawal] = []  # for the cache
         self.received: list[int] = []  # ms; receipt of each event that led to a suggestion
         self.woken = 0
@@ -210,7 +216,9 @@ class Applier:
         work.effects.extend(effects)
         for effect in effects:
             kind = type(effect)
-            if kind is Suggestion or kind is Withdrawal:
+            if kind in COUNTED:
+                work.counted.setdefault(effect.visitor.encode(), []).append(effect)
+            elif kind is Suggestion or kind is Withdrawal:
                 work.changes.append(effect)  # type: ignore[arg-type]
                 if kind is Suggestion and received is not None:
                     work.received.append(received)
@@ -306,9 +314,11 @@ class Applier:
             if state is None:
                 doomed = visitor in memory.doomed
                 offset = memory.visitor(visitor).offset if doomed else memory.buried[visitor]
-                if doomed or visitor in work.before:
+                key = visitor.encode()
+                # One that came and went in this very batch leaves a mark too, if what he did has been counted.
+                if doomed or visitor in work.before or key in work.counted:
                     memory.remove(visitor)
-                    work.rows.append(Row(visitor.encode(), None, [(TOMBSTONE_HEADER, b"%d" % offset)]))
+                    work.rows.append(Row(key, None, [(TOMBSTONE_HEADER, b"%d" % offset)]))
             else:
                 work.rows.append(Row(visitor.encode(), memory.keep(visitor, state)))
         memory.cool()

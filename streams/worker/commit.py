@@ -3,13 +3,18 @@
 1. Apply the records in memory; collect effects and touched visitors.
 2. Send the effects; await their acknowledgement.
 3. Write suggestions to the cache: best effort, bounded time.
-4. Send the touched visitors' rows to the changelog; await.
+4. Send the touched visitors' rows to the changelog, and with them the totals that count what led to these rows:
+   a. cut the rows into portions, each of which closes with the lines of the totals as of its last row (totals.py);
+   b. send a portion as one record batch; await; then the next.
 5. Mark the batch done. Only then may its offsets be committed.
 
 A crash after 1 leaves nothing. After 2 or 3: the state is the old one, the events are read again and make the same
 effects with the same ids. After 4: the rows carry the offset of their last event, which is recognised. After 5, before
 the commit: the same. Of rows that were sent in several record batches some may be there and some not: each visitor
-is recognised, or not, by itself.
+is recognised, or not, by itself, and the totals of the last record batch that is there have counted the visitors of
+those that are there, and no others: what they have not counted is made again, and counted then.
+
+What is told of the totals (the topic `totals`, metrics) are lines of acknowledged portions: they never go back.
 
 Step 3 stands before 4 because after 4 nothing would ever make the suggestion again. Progress alone may be told while
 4 is under way.
@@ -47,6 +52,7 @@ from streams.worker.clock import wall_ms
 from streams.worker.ledger import Batch, Ledger, Stage
 from streams.worker.partition import PartitionMemory
 from streams.worker.send import Row, Written
+from streams.worker.totals import portions
 
 
 class Sender(Protocol):
@@ -130,9 +136,11 @@ class BatchProcedure:
                 END_TO_END_SECONDS.observe(max(0, now - received) / 1000)
 
         # 4. Rows to the changelog, acknowledged.
-        if work.rows:
-            for written in await self._sender.send(partition, {self._changelog: work.rows}):
+        for rows, lines in portions(work.rows, work.counted, memory.totals):
+            for written in await self._sender.send(partition, {self._changelog: rows}):
                 memory.wrote(*written)
+            memory.unpublished.update(lines)
+            CHANGELOG_BYTES.inc(sum(map(len, lines.values())))
         if telling is not None:
             await telling
 

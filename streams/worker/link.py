@@ -31,6 +31,7 @@ class Link:
         self.table: SessionsTable
         self.procedure: BatchProcedure
         self.ready = False
+        self.ending = False  # nothing is taken any more; what was done may be told of
         self.spare = False  # of the group, but without a partition
         self.on_ready: Callable[[], None] | None = None  # called once
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()

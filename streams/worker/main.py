@@ -38,6 +38,8 @@ from streams.worker.lease import Lease
 from streams.worker.ledger import Ledger
 from streams.worker.link import Link
 from streams.worker.machine import Machine, core_machine
+from streams.worker.partition import PartitionMemory
+from streams.worker.publish import TotalsPublisher
 from streams.worker.quiet import quiet_foreign_logs
 from streams.worker.reload import Rules
 from streams.worker.send import RecordSender
@@ -118,6 +120,10 @@ class Worker:
         self._link.procedure = BatchProcedure(
             applier, self._sender, self._delivery, self._link.ledger, settings.topic, changelog_name(settings),
         )
+        self._publisher = TotalsPublisher(
+            self._sender, settings.topic("totals"), self._told_of,
+            lambda: self._rules.ruleset if self._rules is not None else None,
+        )
         explainer = Explainer(
             AdminKeysNow(settings.keys_file),
             lambda: self._link.table.ready_memories() if self._link.ready else [],
@@ -136,6 +142,9 @@ class Worker:
             lambda: self._rules.ruleset if self._rules is not None else None,
         )
         self._app: WorkerApp
+
+    def _told_of(self) -> list[PartitionMemory]:
+        return list(self._link.table.memories.values()) if self._link.ready or self._link.ending else []
 
     async def run(self, ready: Callable[[], None] | None) -> None:
         """From start to end. Raises AvertError."""
@@ -193,6 +202,7 @@ class Worker:
             ("start", app.start()),
             ("ticks", self._ticks()),
             ("watchdog", watchdog.run()),
+            ("totals", self._publisher.run()),
             ("thread watchdog", ThreadWatchdog(self._settings.watchdog_s).run()),
             ("crash", self._crash()),
             ("announcer", self._announcer.run()),
@@ -256,8 +266,10 @@ class Worker:
         try:
             async with asyncio.timeout(max(0.0, self._settings.stop_timeout_s - 2 * CLOSE_S)):
                 if not failed:
+                    self._link.ending = True
                     await self._link.hand_over()
                     await self._app.consumer.commit_done()
+                    await self._publisher.publish()  # what has changed in the last second
                 await self._app.stop()
         except TimeoutError:
             log.warning("stop_timed_out", after_s=self._settings.stop_timeout_s)

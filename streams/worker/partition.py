@@ -7,7 +7,8 @@
    tick's. A tombstone at offset n buries every row at or below n.
 4. A timer's entry in the heap may be too early, never too late: whoever pops it looks at the visitor.
 5. The clock never goes back.
-6. A memory whose partition was taken away, or which is ahead of the changelog because a batch was dropped half way,
+6. The totals contain exactly the effects of the rows that are in the changelog or on their way (see totals.py).
+7. A memory whose partition was taken away, or which is ahead of the changelog because a batch was dropped half way,
    is not repaired: it is forgotten, and read again from the changelog.
 """
 
@@ -17,7 +18,9 @@ import asyncio
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from streams.core.totals import Totals, encode_line
 from streams.worker.machine import Machine
+from streams.worker.totals import restore_line
 
 CLOCK_AHEAD_MS_MAX = 3_600_000  # a record from further in the future does not move the clock: its producer's is wrong
 HOT_VISITORS_MAX = 16_384  # of one partition; a live object is some 2 KiB, and 8 partitions are a usual share
@@ -76,6 +79,8 @@ class PartitionMemory:
         self.hot: dict[str, Any] = {}
         self.buried: dict[str, int] = {}  # visitor -> offset of its tombstone, while its events may be read again
         self.doomed: set[str] = set()  # nothing in them matters, but their events are not committed yet
+        self.totals = Totals()
+        self.unpublished: dict[str, bytes] = {}  # lines that are in the changelog and not yet on the topic `totals`
         self.timers = Timers()
         self.clock = 0
         self.follows_wall = True  # False while the partition's records are replayed ones
@@ -180,8 +185,17 @@ class PartitionMemory:
             self.hot.pop(name, None)
             self.rows[name] = row
 
+    def restore_line(self, position: int, value: bytes | None) -> None:
+        """Take one line of the totals, at offset `position` of the changelog. Raises RowVersionError."""
+        if position <= self.persisted:
+            return
+        self.persisted = position
+        if value is not None:
+            restore_line(self.totals, value)
+
     def recovered(self) -> None:
-        """All rows are here: set the timers, and be ready."""
+        """All rows are here: set the timers, have the totals published anew, and be ready."""
+        self.unpublished = {key: encode_line(line) for key, line in self.totals.lines.items()}
         never, header = self.machine.never, self.machine.header
         for name, row in self.rows.items():
             due = header(row).due

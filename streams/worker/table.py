@@ -21,6 +21,7 @@ from streams.worker.apply import TOMBSTONE_HEADER
 from streams.worker.ledger import Ledger
 from streams.worker.machine import Machine
 from streams.worker.partition import PartitionMemory
+from streams.worker.totals import is_line
 
 # Faust hands rows on when so many messages are buffered. A message is a list of records here, so few must do; 1 has a
 # meaning of its own in Faust (the changelog goes on being read after recovery).
@@ -131,6 +132,9 @@ class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
         if skipped(records, after, memory.persisted):
             raise SkippedError(f"the changelog's partition {partition} was not read without a gap")
         for record in records:
+            if is_line(record.key):
+                memory.restore_line(record.offset, record.value)
+                continue
             tombstone = _tombstone_offset(record.headers) if record.value is None else -1
             memory.restore(record.offset, record.key.decode(), record.value, tombstone)
         self.rows_read += len(records)

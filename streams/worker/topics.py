@@ -24,6 +24,10 @@ COMPACTION_LAG_MS_MIN = 3_600_000  # a thawed zombie's row and the row that beat
 RETRY_S_MAX = 5.0
 VISIBLE_S_MAX = 30.0  # from a topic's creation to all partitions having a leader
 
+# A line of the totals is told once a second, and only the last counts: little segments are compacted soon, so that a
+# reader, who begins at the beginning, has little to read.
+TOTALS_CONFIG = {"cleanup.policy": "compact", "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
+
 EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "deadletter")
 
 
@@ -37,7 +41,7 @@ RULES_BYTES_MAX = 8 * 1024 * 1024  # one record is all rule files, compressed
 
 def topic_names(settings: Settings) -> tuple[str, ...]:
     """All topics that a worker needs."""
-    return (*(settings.topic(name) for name in ("clickstream", *EFFECT_TOPICS)), changelog_name(settings))
+    return (*(settings.topic(name) for name in ("clickstream", *EFFECT_TOPICS, "totals")), changelog_name(settings))
 
 
 def agreed_partitions(counts: Mapping[str, int], wanted: int) -> int:
@@ -131,7 +135,7 @@ async def _create(
     changelog = changelog_name(settings)
     # Said explicitly: a broker's default goes by the records' timestamps, and a replayed log is as old as it is.
     kept = {"retention.ms": str(settings.clickstream_retention_ms)}
-    configs = {changelog: compacted, settings.topic("clickstream"): kept}
+    configs = {changelog: compacted, settings.topic("clickstream"): kept, settings.topic("totals"): TOTALS_CONFIG}
     new = [
         NewTopic(
             name, num_partitions=partitions, replication_factor=settings.replication_factor,

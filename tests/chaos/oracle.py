@@ -16,13 +16,15 @@ from typing import Any
 import msgspec
 
 from bench._log import read_all
-from streams.core.effects import Effect, EventResult, Refusal, Withdrawal
+from streams.core.effects import Decision, Effect, EventResult, OutcomeRecord, Receipt, Refusal, Withdrawal
 from streams.core.engine import Position, step, tick
 from streams.core.event import Refused, parse_event
 from streams.core.ruleset import Ruleset
+from streams.core.totals import Totals
 from streams.core.visitor import NEVER, Visitor, _VisitorRow, decode_visitor, row_header
 from streams.settings import Settings
 from streams.worker.topics import changelog_name
+from streams.worker.totals import is_line, restore_line
 
 EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "deadletter")
 Effects = dict[tuple[str, ...], Any]  # by what identifies them
@@ -35,6 +37,7 @@ class Expected:
     results: Counter[EventResult] = field(default_factory=Counter)
     effects: Effects = field(default_factory=dict)
     visitors: dict[str, Visitor] = field(default_factory=dict)
+    totals: Totals = field(default_factory=Totals)
 
 
 @dataclass
@@ -45,6 +48,7 @@ class Found:
     rows: dict[str, bytes]
     repeats: int
     contradictions: list[str]  # effects of one id that differ; rows of one visitor that went back
+    totals: Totals = field(default_factory=Totals)  # of all partitions, as the changelog has them
 
 
 def expected(records: Iterable[Any], ruleset: Ruleset, topic: str) -> Expected:
@@ -96,6 +100,7 @@ class _Partition:
 
     def _keep(self, name: str, state: Visitor | None, effects: list[Effect]) -> None:
         for effect in effects:
+            self.want.totals.add(effect)
             key, content = _identified(msgspec.json.decode(msgspec.json.encode(effect)))
             assert self.want.effects.setdefault(key, content) == content, (
                 f"two different effects have one id: {content}"
@@ -104,6 +109,16 @@ class _Partition:
             self.want.visitors[name] = state
             if state.due < NEVER:
                 heappush(self.timers, (state.due, name))
+
+
+def totals_of(effects: Effects) -> Totals:
+    """The totals as the fold over effects (as JSON gave them), each once."""
+    totals = Totals()
+    kinds = Decision | Receipt | OutcomeRecord
+    for effect in effects.values():
+        if isinstance(effect, dict) and effect["record"] in ("decision", "receipt", "outcome"):
+            totals.add(msgspec.convert(effect, kinds))
+    return totals
 
 
 def _identified(effect: dict[str, Any]) -> tuple[tuple[str, ...], Any]:
@@ -127,7 +142,11 @@ def collect(settings: Settings, partitions: int) -> Found:
                     found.contradictions.append(f"{key}: {found.effects[key]} and {content}")
             found.effects[key] = content
     offsets: dict[str, int] = {}
+    lines: dict[int, Totals] = {}
     for record in _read(settings, changelog_name(settings), partitions):
+        if is_line(record.key):
+            restore_line(lines.setdefault(record.partition, Totals()), record.value)
+            continue
         name = record.key.decode()
         if record.value is None:
             found.rows.pop(name, None)
@@ -137,6 +156,8 @@ def collect(settings: Settings, partitions: int) -> Found:
             found.contradictions.append(f"the state of {name} went back from offset {offsets[name]} to {offset}")
         offsets[name] = offset
         found.rows[name] = record.value
+    for partition in lines.values():
+        found.totals.absorb(partition.lines.values())
     return found
 
 
@@ -164,6 +185,11 @@ def differences(want: Expected, found: Found, most: int = 5) -> list[str]:
             told += [
                 f"  {key}: want {want.effects.get(key)}, found {found.effects.get(key)}" for key in sorted(keys)[:most]
             ]
+    lines, counted = want.totals.lines, found.totals.lines
+    unequal = sorted(key for key in lines.keys() | counted.keys() if lines.get(key) != counted.get(key))
+    if unequal:
+        told.append(f"totals other than expected: {len(unequal)} of {len(lines)} lines")
+        told += [f"  {key}: want {lines.get(key)}, found {counted.get(key)}" for key in unequal[:most]]
     missing, extra = want.visitors.keys() - found.rows.keys(), found.rows.keys() - want.visitors.keys()
     if missing or extra:
         told.append(

@@ -20,7 +20,7 @@ from tests.chaos.house import House
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1_500)]
 
 OUTAGE_S = 70.0
-DISK_MIB = 48
+DISK_MIB = 384  # many times what the load writes in the time; the rest is filled by the test
 FILLER = "filler"
 STORAGE_ERROR = "KafkaStorageError"
 

@@ -411,10 +411,10 @@ def test_7_the_row_goes_when_nothing_in_it_can_matter():
 @pytest.mark.parametrize(
     ("fields", "remembered_for"),
     [
-        ({}, DAY),  # the exposure, for the attribution window
-        ({"limits": Limits(cooldown_ms=3 * DAY)}, 3 * DAY),
+        ({}, 4 * DAY),  # the exposure, for the attribution window and as much later as an outcome may be told of
+        ({"limits": Limits(cooldown_ms=5 * DAY)}, 5 * DAY),
         ({"limits": Limits(per_visitor=1, per_visitor_within_ms=7 * DAY)}, 7 * DAY),
-        ({"suggest": content(expires_ms=2 * DAY)}, 2 * DAY),
+        ({"suggest": content(expires_ms=6 * DAY)}, 6 * DAY),
     ],
 )
 def test_7_a_row_stays_as_long_as_it_can_change_an_answer(fields, remembered_for):

@@ -17,6 +17,7 @@ from streams.core.suggestion import (
     count_firing,
     effect_id,
     history_matters_until,
+    is_dismissed,
     limited,
     render_text,
 )
@@ -113,8 +114,8 @@ def test_an_id_hangs_on_every_part_and_their_order():
 # --- limits
 
 
-def limit(limits: Limits, *, session=0, times=(), dismissed=0, at=1000) -> Suppression | None:
-    return limited(limits, session, History(list(times), dismissed), at)
+def limit(limits: Limits, *, session=0, times=(), at=1000) -> Suppression | None:
+    return limited(limits, session, History(list(times)), at)
 
 
 def test_no_history_and_no_limit():
@@ -148,26 +149,29 @@ def test_cooldown(age, expected):
 
 @pytest.mark.parametrize(
     ("age", "expected"),
-    [(DISMISSAL_MEMORY_MS - 1, Suppression.DISMISSED), (DISMISSAL_MEMORY_MS, None), (DISMISSAL_MEMORY_MS + 1, None)],
+    [(DISMISSAL_MEMORY_MS - 1, True), (DISMISSAL_MEMORY_MS, False), (DISMISSAL_MEMORY_MS + 1, False)],
 )
 def test_a_no_is_remembered(age, expected):
-    assert limit(Limits(per_session=None), dismissed=1, at=1 + age) is expected
+    assert is_dismissed(Limits(per_session=None), History([], 1), 1 + age) is expected
 
 
 def test_a_no_can_be_declared_harmless():
-    assert limit(OPEN, dismissed=999) is None
+    assert not is_dismissed(OPEN, History([], 999), 1000)
+
+
+def test_who_has_said_nothing_has_not_said_no():
+    assert not is_dismissed(Limits(), None, 1000)
+    assert not is_dismissed(Limits(), History([1]), 1000)
 
 
 def test_the_first_limit_in_order_is_the_reason():
     limits = Limits(per_session=1, per_visitor=1, cooldown_ms=5000)
     reasons = [
-        limit(limits, session=1, times=[999], dismissed=999),
         limit(limits, session=1, times=[999]),
         limit(limits, times=[999]),
         limit(Limits(per_session=1, cooldown_ms=5000), times=[999]),
     ]
     assert reasons == [
-        Suppression.DISMISSED,
         Suppression.LIMIT_SESSION,
         Suppression.LIMIT_VISITOR,
         Suppression.COOLDOWN,

@@ -12,6 +12,7 @@ from streams.core.visitor import (
     EXPOSURES_MAX,
     HISTORIES_MAX,
     NEVER,
+    REPORTED_MAX,
     ROW_VERSION,
     Exposure,
     History,
@@ -22,6 +23,7 @@ from streams.core.visitor import (
     encode_visitor,
     history_of,
     remember_exposure,
+    remember_report,
     row_header,
 )
 from streams.errors import RowVersionError
@@ -38,6 +40,7 @@ def full() -> Visitor:
         visitor="v", offset=7, due=9, clock=8, visits=2, recent=[2**64 - 1, 0], sessions=[session, Session("s2", 1, 1)],
         exposures=[Exposure("r", "1", "control", 5)], live=[LiveSuggestion("i", "r", 99)],
         history={"r": History([1, 2], 3)},
+        programme=Exposure("programme", "", "treated", 4, None, "", {"o": [1, -5]}), reported={2**64 - 1: 5},
     )  # fmt: skip
 
 
@@ -88,6 +91,14 @@ def test_rows_of_every_older_version_are_still_read():
             "010000000000000007000000000000000b"  # version, offset, due
             "9aa0070b08019101"  # visitor, offset, due, clock, visits, recent ids
             "90909080"  # no sessions, exposures, suggestions, histories
+        ),
+        2: bytes.fromhex(
+            "020000000000000007000000000000000b"
+            "9ca0070b08019101"
+            "90"  # no sessions
+            "9197a172a131a77472656174656405a162a16f81a16f920102"  # an exposure with its credits
+            "9196a169a17209a174a1620080"  # a live suggestion; no histories
+            "97a970726f6772616d6d65a0a77472656174656405c0a080810304"  # the programme's exposure; what was reported
         ),
     }
     for version in range(1, ROW_VERSION + 1):
@@ -153,3 +164,22 @@ def test_histories_forget_the_rule_used_longest_ago():
 def test_a_history_is_made_once():
     state = Visitor()
     assert history_of(state, "r") is history_of(state, "r")
+
+
+def test_exposures_that_no_total_has_counted_are_not_credited():
+    """A row of version 1: exposure r, and a live suggestion that knows of no receipts."""
+    row = bytes.fromhex(
+        "010000000000000007000000000000000b9aa0070b08019101909194a172a131a774726561746564059194a169a17209a17480"
+    )
+    state = decode_visitor("v", row)
+    assert (state.exposures, [live.answered for live in state.live]) == ([], [7])
+
+
+def test_reports_are_bounded_and_forgotten_when_too_old():
+    state = Visitor(visitor="v")
+    for number in range(REPORTED_MAX + 1):
+        remember_report(state, number, 10_000 + number, 0)
+    assert len(state.reported) == REPORTED_MAX
+    assert 0 not in state.reported
+    remember_report(state, 99, 50_000, 11_000)
+    assert state.reported == {99: 50}

@@ -58,3 +58,4 @@ async def serving(settings: Settings, keys: Keys = KEYS, *, connected: bool = Fa
         await task
         await services.log.close()
         await services.reader.close()
+        await services.totals.close()

@@ -114,6 +114,7 @@ async def running_api(settings: Settings, keys: Keys = KEYS, *, connected: bool 
     finally:
         await services.log.close()
         await services.reader.close()
+        await services.totals.close()
 
 
 @asynccontextmanager

@@ -142,6 +142,14 @@ async def test_a_body_that_is_none_becomes_one_dead_letter(api: Api) -> None:
     assert await api.events() == []
 
 
+async def test_the_key_of_a_bare_list_is_found_behind_a_broken_event(api: Api) -> None:
+    good = {"event": "a", "distinct_id": "d", "uuid": "u-1", "properties": {"token": "wk_shop"}}
+    response = await api.client.post("/e/", content=b'[{"x":NaN},' + json.dumps(good).encode() + b"]")
+    assert response.status_code == 200
+    assert [event["id"] for event in await api.events()] == ["u-1"]
+    assert len(await api.dead_letters()) == 1
+
+
 async def test_limits_are_those_of_our_own_events(api: Api) -> None:
     deep: Any = 1
     for _ in range(20):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from streams.core.definition import (
     Missing,
     Not,
     Operator,
+    Price,
     Program,
     RuleDefinition,
     Sequence,
@@ -205,6 +207,30 @@ outcomes:
     chat, buy = program.outcomes
     assert (chat.name, chat.kind, chat.label, chat.amount) == ("chat", "anti_conversion", "Chat", Amount(fixed=6.5))
     assert (buy.name, buy.kind, buy.amount) == ("buy", "conversion", Amount(of="props.total", times=0.5))
+
+
+def test_dated_costs_in_the_files_zone_with_a_window_and_a_nudge_cost(tmp_path: Path) -> None:
+    outcomes = """\
+currency: EUR
+zone: Europe/Rome
+nudge_cost: 0.02
+outcomes:
+  chat:
+    kind: anti_conversion
+    when: {event: chat_opened}
+    attribution: 7d
+    cost: [6.50, {from: 2027-01-01, fixed: 7}, {from: 2027-07-01, of: minutes, times: 0.5}]
+  buy: {kind: conversion, when: {event: purchase}, value: [{from: 2027-01-01, of: total}]}
+"""
+    program = program_of(tmp_path, outcomes=outcomes)
+    chat, buy = program.outcomes
+    assert (program.nudge_cost, chat.attribution_ms, buy.attribution_ms) == (0.02, 7 * 86_400_000, None)
+    assert chat.amount == Amount(6.5)
+    assert chat.prices == (
+        Price(round(datetime(2026, 12, 31, 23, tzinfo=UTC).timestamp() * 1000), Amount(7.0)),
+        Price(round(datetime(2027, 6, 30, 22, tzinfo=UTC).timestamp() * 1000), Amount(of="props.minutes", times=0.5)),
+    )
+    assert buy.amount == Amount()  # worth nothing that is known, before its first day
 
 
 def test_several_rules_in_a_list_and_in_documents(tmp_path: Path) -> None:

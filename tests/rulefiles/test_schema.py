@@ -33,7 +33,7 @@ BEYOND_A_SCHEMA = (
     "measure-same-as", "ratio-", "when-score", "score-nested", "idle-too-long", "where-step-outside",
     "schedule-zone", "schedule-empty",
     "schedule-no-time", "schedule-backwards", "schedule-no-day", "audience-nobody", "audience-empty",
-    "variants-same-name",
+    "variants-same-name", "rule-programme",
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from streams.settings import PREFIX, Settings
 from streams.worker.partition import PartitionMemory
 from streams.worker.table import _tombstone_offset
 from streams.worker.topics import changelog_name
+from streams.worker.totals import is_line
 from tests.worker.small import SMALL, Small
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,6 +183,8 @@ async def read_table(settings: Settings) -> dict[str, Small]:
     """The visitors as a worker would recover them."""
     memories = [PartitionMemory(number, SMALL) for number in range(settings.partitions)]
     for record in await read(settings, changelog_name(settings)):
+        if is_line(record.key):
+            continue
         tombstone = _tombstone_offset(record.headers) if record.value is None else -1
         memories[record.partition].restore(record.offset, record.key.decode(), record.value, tombstone)
     return {name: memory.visitor(name) for memory in memories for name in memory.rows}

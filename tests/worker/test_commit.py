@@ -16,6 +16,7 @@ from streams.worker.commit import BatchProcedure
 from streams.worker.ledger import Batch, Ledger, Stage
 from streams.worker.partition import PartitionMemory
 from streams.worker.send import Row, Written
+from streams.worker.totals import is_line
 from tests.worker.small import SMALL, record
 
 CHANGELOG = "changelog"
@@ -45,8 +46,8 @@ class World:
             for row in some:
                 if step == "changelog" and row.key is not None:
                     self.table[row.key] = row.value
-                    if self.fail_at == "half the changelog":
-                        raise BrokerUnavailableError("the first row only")
+                    if self.fail_at == "half the changelog" and is_line(row.key):
+                        raise BrokerUnavailableError("the first portion only")
                 else:
                     self.effects.append(row.value)
             written.append(Written(0, len(some)))
@@ -72,7 +73,10 @@ class Run:
         )
         self.memory = PartitionMemory(0, SMALL)
         for position, (key, row) in enumerate(world.table.items()):
-            self.memory.restore(position, key.decode(), row, 0)
+            if is_line(key):
+                self.memory.restore_line(position, row)
+            else:
+                self.memory.restore(position, key.decode(), row, 0)
         self.memory.recovered()
         self.memory.retained = False
 

@@ -35,7 +35,7 @@ from streams.http.dialects.common import (
 )
 from streams.http.dialects.names import named
 from streams.http.dialects.segment import PERSONAL_TRAITS
-from streams.http.dialects.shapes import Incoming, Letter, Translated, open_list, open_object, unwrap
+from streams.http.dialects.shapes import Incoming, Letter, Translated, decode_json, open_list, open_object, unwrap
 
 
 class Kind(NamedTuple):
@@ -104,11 +104,14 @@ def open_pixel(incoming: Incoming) -> Letter:
 
 
 def _key_of_events(events: list[bytes]) -> str | None:
-    if not events:
-        return None
-    event, _ = open_object(events[0], listed="")
-    properties = object_of(event.get("properties"))
-    return first_text(event.get("api_key"), event.get("token"), properties.get("token"), properties.get("api_key"))
+    """The first that can be found: of events that came as a bare list, each has it."""
+    for raw in events:
+        event = object_of(decode_json(raw))
+        properties = object_of(event.get("properties"))
+        key = first_text(event.get("api_key"), event.get("token"), properties.get("token"), properties.get("api_key"))
+        if key is not None:
+            return key
+    return None
 
 
 def translate(event: dict[str, Any], _letter: Letter) -> Translated | Refused | None:

@@ -1,0 +1,102 @@
+"""What is counted of a visitor besides decisions: outcomes that happen, receipts, and what others report.
+
+1. An outcome is credited to the visitor's exposures as it happens (outcome.py), and withdraws the suggestions that
+   meant to prevent it.
+2. A receipt counts once of each kind for a suggestion that the state still knows, withdrawn and expired ones included.
+3. A late event, or one that somebody reports (`context.source` is ``report``: a call centre's list), makes the outcomes
+   that one event alone makes, and nothing else: the session learns nothing of it.
+4. Its id is kept for as long as it may come again, which ends when it is older than `outcome_delay_ms`: an outcome
+   that is told of later than that is not counted, so that none is ever counted twice.
+"""
+
+from __future__ import annotations
+
+from streams.core.decide import Moment, withdraw
+from streams.core.effects import Effect, OutcomeRecord, Receipt, ReceiptKind
+from streams.core.event import Event
+from streams.core.matcher import listens_to
+from streams.core.outcome import amount_of, credit, micros_of
+from streams.core.prices import price_at
+from streams.core.ruleset import Outcome, Ruleset
+from streams.core.session import Visitor
+from streams.core.suggestion import effect_id
+from streams.core.visitor import remember_report
+
+REPORT = "report"  # the `context.source` of an event that the visitor's browser has not seen
+RECEIPTS: dict[str, tuple[ReceiptKind, int]] = {  # by event type: the kind, and its bit in `LiveSuggestion.answered`
+    "suggestion_shown": ("shown", 1),
+    "suggestion_clicked": ("clicked", 2),
+    "suggestion_dismissed": ("dismissed", 4),
+}
+
+
+def is_report(event: Event) -> bool:
+    """Whether somebody reports the event who is not the visitor."""
+    return event.context.get("source") == REPORT
+
+
+def happen(moment: Moment, outcome: Outcome) -> None:
+    """The outcome has happened: its record, its credit, and the end of the suggestions that it makes pointless."""
+    state, name, at = moment.state, outcome.name, moment.at
+    price = price_at(outcome.prices, at)
+    amount = amount_of(price.amount, lambda path: moment.remembered(outcome, path))
+    micros = micros_of(amount)
+    costs = outcome.definition.kind == "anti_conversion"
+    whole = () if state.programme is None else credit((state.programme,), name, at, outcome.window_ms, micros, costs)
+    moment.effects.append(
+        OutcomeRecord(
+            id=effect_id("outcome", state.visitor, name, moment.identity),
+            visitor=state.visitor,
+            session=moment.session.id,
+            outcome=name,
+            kind=outcome.definition.kind,
+            at=at,
+            trigger=moment.trigger,
+            currency=moment.ruleset.program.currency,
+            amount=amount,
+            exposures=credit(state.exposures, name, at, outcome.window_ms, micros, costs),
+            programme=whole[0] if whole else None,
+            price=price.version,
+        )
+    )
+    if state.live:
+        rules = moment.ruleset.by_rule_id
+        withdraw(
+            state, at, "outcome", moment.effects, lambda live: live.rule in rules and name in rules[live.rule].targets
+        )
+
+
+def receive(state: Visitor, event: Event, at: int, ruleset: Ruleset, effects: list[Effect]) -> None:
+    """Count a receipt of time `at`, ms."""
+    kind, bit = RECEIPTS[event.type]
+    named = event.props.get("suggestion")
+    for live in state.live:
+        if live.id == named and not live.answered & bit:
+            live.answered |= bit
+            cost = ruleset.program.nudge_cost if kind == "shown" else 0.0
+            effects.append(
+                Receipt(
+                    id=effect_id("receipt", live.id, kind),
+                    visitor=state.visitor,
+                    rule=live.rule,
+                    suggestion=live.id,
+                    kind=kind,
+                    at=at,
+                    variant=live.variant,
+                    cost_micros=micros_of(cost),
+                )
+            )
+
+
+def told(moment: Moment, event: Event, hashed: int) -> None:
+    """The outcomes of a late or a reported event, `hashed` being its id; none when it is too old."""
+    options, state = moment.ruleset.options, moment.state
+    oldest = state.clock - options.outcome_delay_ms
+    if moment.at < oldest:
+        return
+    for outcome in moment.ruleset.outcomes:
+        for matcher, predicate in outcome.direct:
+            if listens_to(matcher, event.type) and (predicate is None or predicate(event, moment.session)):
+                happen(moment, outcome)
+                remember_report(state, hashed, moment.at, oldest)
+                break

@@ -1,0 +1,129 @@
+"""Telling of the totals: the compacted topic `totals`, and the metrics.
+
+1. A record of the topic is one line of one partition's totals, as JSON: key ``PARTITION/LINE``, in the partition of
+   that number. What it says is absolute: the last record of a key is the whole truth, and readers add up partitions.
+2. Only what stands in the changelog already is told (`PartitionMemory.unpublished`), so no crash takes it back.
+3. What has changed is told once a second; a partition that has just been recovered tells everything, as whoever had it
+   before may have ended before he told.
+4. Who has partition 0 tells under the key ``about`` what the numbers mean, whenever that has changed.
+5. A telling that fails is tried again a second later: nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from streams.core.about import about
+from streams.core.ruleset import Ruleset
+from streams.core.totals import RuleLine, Totals
+from streams.errors import AvertError
+from streams.telemetry import (
+    CREDITED_AMOUNT,
+    CREDITED_OUTCOMES,
+    CREDITED_VISITORS,
+    EXPOSED_VISITORS,
+    OUTCOME_PRICE_AMOUNT,
+    OUTCOME_PRICE_OUTCOMES,
+    RECEIPTS_COUNTED,
+    TOTALS_REFUSED,
+    log,
+)
+from streams.worker.commit import Sender
+from streams.worker.partition import PartitionMemory
+from streams.worker.send import Row
+
+PUBLISH_S = 1.0
+ABOUT_KEY = b"about"
+_MICROS = 1_000_000
+_METERED_LINES_MAX = 2_000  # rules x arms of one worker in its metrics; the topic and GET /v1/impact have them all
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class TotalsPublisher:
+    """See the module. `memories`: the partitions that may be told of now; `rules`: the set in force, if known."""
+
+    def __init__(
+        self, sender: Sender, topic: str, memories: Callable[[], list[PartitionMemory]],
+        rules: Callable[[], Ruleset | None],
+    ) -> None:
+        self._sender = sender
+        self._topic = topic
+        self._memories = memories
+        self._rules = rules
+        self._about: tuple[PartitionMemory, str] | None = None  # whose partition 0, which version was told
+        self._failing = False
+
+    async def run(self) -> None:
+        """Publish for ever."""
+        while True:
+            await asyncio.sleep(PUBLISH_S)
+            await self.publish()
+
+    async def publish(self) -> None:
+        """Tell what has not been told."""
+        memories = self._memories()
+        meter([memory.totals for memory in memories])
+        try:
+            for memory in memories:
+                await self._tell(memory)
+        except AvertError as error:
+            if not self._failing:
+                log.warning("totals_not_published", error=str(error))
+            self._failing = True
+        else:
+            self._failing = False
+
+    async def _tell(self, memory: PartitionMemory) -> None:
+        if memory.unpublished:
+            lines, memory.unpublished = memory.unpublished, {}
+            rows = [Row(f"{memory.partition}/{key}".encode(), value) for key, value in lines.items()]
+            try:
+                await self._sender.send(memory.partition, {self._topic: rows})
+            except AvertError:
+                memory.unpublished = lines | memory.unpublished  # what came meanwhile is newer
+                raise
+        rules = self._rules()
+        if memory.partition == 0 and rules is not None and self._about != (memory, rules.version):
+            await self._sender.send(0, {self._topic: [Row(ABOUT_KEY, _encode_json(about(rules)))]})
+            self._about = memory, rules.version
+
+
+def meter(totals: list[Totals]) -> None:
+    """Show the sums over these partitions in the metrics: absolute values, which every worker shows of its own."""
+    whole = Totals()
+    for one in totals:
+        whole.absorb(one.lines.values())
+    for gauge in _GAUGES:
+        gauge.clear()
+    shown = 0
+    for _, line in sorted(whole.lines.items()):
+        if not isinstance(line, RuleLine):
+            for version, priced in line.prices.items():
+                OUTCOME_PRICE_OUTCOMES.labels(line.outcome, version).set(priced.outcomes)
+                OUTCOME_PRICE_AMOUNT.labels(line.outcome, version).set(priced.micros / _MICROS)
+        elif shown < _METERED_LINES_MAX:
+            shown += 1
+            _meter_rule(line)
+    TOTALS_REFUSED.set(sum(one.refused for one in totals))
+
+
+_GAUGES: tuple[Any, ...] = (
+    CREDITED_AMOUNT, CREDITED_OUTCOMES, CREDITED_VISITORS, EXPOSED_VISITORS, OUTCOME_PRICE_AMOUNT,
+    OUTCOME_PRICE_OUTCOMES, RECEIPTS_COUNTED,
+)
+
+
+def _meter_rule(line: RuleLine) -> None:
+    """Variants of an arm are added up."""
+    EXPOSED_VISITORS.labels(line.rule, line.arm).inc(line.exposed)
+    for kind, count in line.receipts.items():
+        RECEIPTS_COUNTED.labels(line.rule, kind).inc(count)
+    for name, share in line.outcomes.items():
+        CREDITED_VISITORS.labels(line.rule, line.arm, name).inc(share.visitors)
+        CREDITED_OUTCOMES.labels(line.rule, line.arm, name).inc(share.outcomes)
+        CREDITED_AMOUNT.labels(line.rule, line.arm, name).inc(share.micros / _MICROS)
