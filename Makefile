@@ -54,7 +54,7 @@ compiled: $(STAMP)  ## the core compiled by mypyc in this tree (needs a C compil
 	@AVERT_COMPILE=1 $(PYTHON) setup.py --quiet build_ext --inplace
 
 python: $(STAMP)  ## the core as it is written
-	@find streams/core -name "*.so" -delete
+	@find streams -name "*.so" -delete
 
 chaos: $(STAMP) servers  ## every fault on Apache Kafka, half an hour; CHAOS=short: some minutes, for every change
 	@$(PYTHON) -m tests.chaos $(if $(filter short,$(CHAOS)),--short) $(TESTS)
