@@ -33,7 +33,7 @@ from streams.core.effects import Effect, EventResult
 from streams.core.event import Event, clamp_ts, consents
 from streams.core.nodes import NONE
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
-from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id
+from streams.core.session import NEVER, Session, Visitor, id_digest, knows_id, remember_id
 from streams.core.session_fields import note_facts
 from streams.core.suggestion import history_matters_until
 from streams.core.visitor import SESSIONS_MAX, LiveSuggestion, history_of
@@ -83,8 +83,8 @@ def step(
     state.offset = offset
     if now > state.clock:
         state.clock = now
-    hashed = id_hash(event.id)  # 4
-    if hashed in state.recent or hashed in state.reported:
+    digest = id_digest(event.id)  # 4
+    if knows_id(state.recent, digest) or (state.reported and int.from_bytes(digest, "big") in state.reported):
         _reschedule(state, ruleset)
         return state, EventResult.DUPLICATE, effects
     ts = clamp_ts(event.ts, position.timestamp)
@@ -93,11 +93,11 @@ def step(
     if reported or now - ts > ruleset.options.max_lateness_ms:  # 5
         result = EventResult.REPORTED if reported else _LATE
         if not reported:
-            remember_id(state, hashed)
-        _late(state, event, ts, ruleset, effects, hashed)
+            remember_id(state, digest)
+        _late(state, event, ts, ruleset, effects, int.from_bytes(digest, "big"))
     else:
         result = _APPLIED
-        remember_id(state, hashed)
+        remember_id(state, digest)
         _apply(state, event, ts, ruleset, effects)
     _reschedule(state, ruleset)  # 11
     return state, result, effects

@@ -92,8 +92,8 @@ class BatchProcedure:
         """The procedure for one begun batch (see `Applier.apply` for `caught_up_at`). Raises what the sender raises.
 
         Step 1 is taken at once, while the partition's batch before may still await its acknowledgements; 2 and 3 when
-        that one has come to 4, the others when it is done. However it ends, the batch is finished in the ledger; when it ends early, its
-        partition's memory is ahead of the changelog and must be forgotten.
+        that one has come to 4, the others when it is done. However it ends, the batch is finished in the ledger; when
+        it ends early, its partition's memory is ahead of the changelog and must be forgotten.
         """
         stage = Stage.DROPPED
         try:
@@ -104,11 +104,11 @@ class BatchProcedure:
             applied_s = time.perf_counter() - begun
             batch.clock = memory.clock_text()
             async with memory.telling:
-                if batch.stage is Stage.DROPPED:
+                if batch.dropped:
                     return
                 told = await self._tell(batch, memory, work, live)
             async with memory.keeping:
-                if batch.stage is Stage.DROPPED:
+                if batch.dropped:
                     return
                 await self._keep(batch, memory, work, told)
             stage = Stage.DONE
