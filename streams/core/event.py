@@ -40,7 +40,6 @@ __all__ = [
     "Refused",
     "check_event",
     "clamp_ts",
-    "consents",
     "dead_letter_text",
     "encode_event",
     "field_value",
@@ -182,23 +181,6 @@ def _check_nested(value: dict[str, Any] | list[Any], where: str, depth: int) -> 
 def clamp_ts(ts: int, record_timestamp: int) -> int:
     """When it happened, as far as it can be true: not before the epoch, not after the record that carried it."""
     return 0 if ts < 0 else min(ts, record_timestamp)
-
-
-_GRANTED = ("granted", "true", "yes")
-
-
-def consents(event: Event, default: bool) -> bool:
-    """What the event says of the visitor's consent to personalization; `default` when it says nothing.
-
-    What is not clearly a yes is a no.
-    """
-    context = event.context
-    given = context.get("consent") if context else None
-    if given is None:
-        return default
-    if type(given) is dict:
-        given = given.get("personalization")
-    return given is True or (type(given) is str and given.strip().lower() in _GRANTED)
 
 
 # --- fields ------------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ Step 3 stands before 4 because after 4 nothing would ever make the suggestion ag
 
 A row goes (a tombstone) only when nothing in it can matter *and* the visitor's last event lies before the partition's
 commit. Without the second half: a crash, the events above the commit are read again, find no row that knows them, and
-are counted twice. A withdrawn consent cannot wait that long: there the tombstone itself carries the offset, and
-recovery remembers it until the commit has passed.
+are counted twice. A withdrawn consent, and an erasure, cannot wait that long: there the tombstone itself carries the
+offset, and recovery remembers it until the commit has passed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from streams.core.effects import Decision, OutcomeRecord, Suggestion, Withdrawal
+from streams.core.effects import Decision, OutcomeRecord, Withdrawal
+from streams.delivery import Change
 from streams.telemetry import (
     BATCH_SIZE,
     CHANGELOG_BYTES,
@@ -65,7 +66,7 @@ class Sender(Protocol):
 class Deliverer(Protocol):
     """What `streams.delivery.Delivery` does."""
 
-    async def deliver(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> bool:
+    async def deliver(self, changes: Sequence[Change], progress: Mapping[int, int]) -> bool:
         """Write to the cache; never raises."""
 
 
