@@ -12,7 +12,7 @@ import os
 from setuptools import setup
 
 COMPILED = (
-    "aggregates", "conditions", "decide", "engine", "event", "experiment", "leaves", "matcher", "nodes", "outcome",
+    "aggregates", "conditions", "consent", "decide", "engine", "event", "experiment", "leaves", "matcher", "nodes", "outcome",
     "quiet", "ruleset", "score", "sequence", "sequence_plan", "session", "session_fields", "signals", "suggestion",
     "tree", "value_tests",
 )  # fmt: skip

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-from enum import IntFlag
 from typing import Any, Final
 
 from streams.core.counted import RECEIPTS, is_report
@@ -22,17 +21,17 @@ from streams.core.session import Visitor
 from streams.core.visitor import LiveSuggestion
 
 
-class Permit(IntFlag):
-    """What consent permits."""
+class Permit:
+    """What consent permits: bits of a plain number, since every event asks and an enum's arithmetic is slow."""
 
-    LOG = 1  # the event stands in the log with what it says: page, props, context
-    STATE = 2  # something is kept of the visitor
-    SHOW = 4  # he may be shown a suggestion
-    COUNT = 8  # his exposures and outcomes are counted in the totals
+    LOG: Final = 1  # the event stands in the log with what it says: page, props, context
+    STATE: Final = 2  # something is kept of the visitor
+    SHOW: Final = 4  # he may be shown a suggestion
+    COUNT: Final = 8  # his exposures and outcomes are counted in the totals
 
 
-NOTHING: Final = Permit(0)
-PURPOSES: Final[dict[str, Permit]] = {
+NOTHING: Final = 0
+PURPOSES: Final[dict[str, int]] = {
     "personalization": Permit.LOG | Permit.STATE | Permit.SHOW,
     "measurement": Permit.LOG | Permit.COUNT,
 }
@@ -45,7 +44,7 @@ _WORD_CHARS_MAX: Final = 16  # "denied" and its like
 _GRANTED: Final = ("granted", "true", "yes")
 
 
-def permitted_by(said: Any) -> Permit:
+def permitted_by(said: Any) -> int:
     """What `context.consent` permits; `said` is anything but None."""
     if type(said) is not dict:
         return EVERYTHING if _is_yes(said) else NOTHING
@@ -56,7 +55,7 @@ def permitted_by(said: Any) -> Permit:
     return permits
 
 
-def permitted(state: Visitor | None, event: Event, default: bool) -> Permit:
+def permitted(state: Visitor | None, event: Event, default: bool) -> int:
     """What is permitted with this event. `default`: whether an event that says nothing means a yes."""
     context = event.context
     said = context.get("consent") if context else None

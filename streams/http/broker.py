@@ -83,7 +83,7 @@ class EventLog:
             async with asyncio.timeout(ACK_TIMEOUT_S):
                 for topic, key, value, timestamp, headers in records:
                     partition = None if key is None else partition_of(key, len(await producer.partitions_for(topic)))
-                    futures.append(await producer.send(topic, value, key, partition, timestamp, headers))
+                    futures.append(await producer.send(topic, value, key, partition, timestamp, list(headers)))
                 written = [await future for future in futures]
         except _KAFKA_FAILURES as error:
             for future in futures:

@@ -165,7 +165,8 @@ def _finish(event: Event, fields: dict[str, Any], arrival: Arrival) -> Accepted 
         refused = check_event(carrier)
         if refused:
             return Refused(refused.reason, refused.detail.replace("`props.", "`", 1).replace("`props`", "the event", 1))
-        value = value[:-1] + b"," + _encoder.encode(scrub_event(carrier).props)[1:]
+        rest = scrub_event(carrier, arrival.query_allowed).props
+        value = value[:-1] + b"," + _encoder.encode(rest)[1:] if rest else value
     if len(value) > EVENT_BYTES_MAX:  # it grew by what is filled in: the worker would refuse it
         return Refused(Refusal.TOO_LARGE, f"{len(value)} bytes with what is filled in; at most {EVENT_BYTES_MAX}")
     return Accepted(event.visitor, value, refuses)
