@@ -59,8 +59,14 @@ from streams.worker.totals import portions
 class Sender(Protocol):
     """What `RecordSender` does."""
 
-    async def send(self, partition: int, rows: Mapping[str, Sequence[Row]]) -> list[Written]:
-        """Send and await the acknowledgement."""
+    @property
+    def tenure(self) -> int:
+        """The tenure of the partitions in which something begins now."""
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Sequence[Row]], tenure: int | None = None
+    ) -> list[Written]:
+        """Send and await the acknowledgement, if the tenure is still the same."""
 
 
 class Deliverer(Protocol):
@@ -92,7 +98,7 @@ class BatchProcedure:
         when that one is done. However it ends, the batch is finished in the ledger; when it ends early, its
         partition's memory is ahead of the changelog and must be forgotten.
         """
-        stage = Stage.DROPPED
+        stage, tenure = Stage.DROPPED, self._sender.tenure
         try:
             # 1. Apply in memory. Nothing is awaited before it: tasks start in the order in which they are made.
             live = not batch.records or memory.follows_wall
@@ -101,7 +107,7 @@ class BatchProcedure:
             applied_s = time.perf_counter() - begun
             batch.clock = memory.clock_text()
             async with memory.lock:
-                await self._leave(batch, memory, work, live)
+                await self._leave(batch, memory, work, live, tenure)
             stage = Stage.DONE
         finally:
             self._ledger.finish(batch, stage)
@@ -113,14 +119,14 @@ class BatchProcedure:
                 HOP_SECONDS.labels("fetched").observe(max(0, batch.taken_ms - batch.records[-1].timestamp) / 1000)
         count(work)
 
-    async def _leave(self, batch: Batch, memory: PartitionMemory, work: Work, live: bool) -> None:
+    async def _leave(self, batch: Batch, memory: PartitionMemory, work: Work, live: bool, tenure: int) -> None:
         records, partition = batch.records, batch.partition
         applied = time.perf_counter()
 
         # 2. Effects, acknowledged.
         effects = work.records(self._topic_of)
         if effects:
-            await self._sender.send(partition, effects)
+            await self._sender.send(partition, effects, tenure)
         sent = time.perf_counter()
 
         # 3. Suggestions to the cache.
@@ -138,7 +144,7 @@ class BatchProcedure:
 
         # 4. Rows to the changelog, acknowledged.
         for rows, lines in portions(work.rows, work.counted, memory.totals):
-            for written in await self._sender.send(partition, {self._changelog: rows}):
+            for written in await self._sender.send(partition, {self._changelog: rows}, tenure):
                 memory.wrote(*written)
             memory.unpublished.update(lines)
             CHANGELOG_BYTES.inc(sum(map(len, lines.values())))
