@@ -25,8 +25,8 @@ Step 3 stands before 4 because after 4 nothing would ever make the suggestion ag
 
 A row goes (a tombstone) only when nothing in it can matter *and* the visitor's last event lies before the partition's
 commit. Without the second half: a crash, the events above the commit are read again, find no row that knows them, and
-are counted twice. A withdrawn consent cannot wait that long: there the tombstone itself carries the offset, and
-recovery remembers it until the commit has passed.
+are counted twice. A withdrawn consent, and an erasure, cannot wait that long: there the tombstone itself carries the
+offset, and recovery remembers it until the commit has passed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from streams.core.effects import Decision, OutcomeRecord, Suggestion, Withdrawal
+from streams.core.effects import Decision, OutcomeRecord, Withdrawal
+from streams.delivery import Change
 from streams.telemetry import (
     BATCH_SIZE,
     CHANGELOG_BYTES,
@@ -62,14 +63,20 @@ from streams.worker.totals import portions
 class Sender(Protocol):
     """What `RecordSender` does."""
 
-    async def send(self, partition: int, rows: Mapping[str, Sequence[Row]]) -> list[Written]:
-        """Send and await the acknowledgement."""
+    @property
+    def tenure(self) -> int:
+        """The tenure of the partitions in which something begins now."""
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Sequence[Row]], tenure: int | None = None
+    ) -> list[Written]:
+        """Send and await the acknowledgement, if the tenure is still the same."""
 
 
 class Deliverer(Protocol):
     """What `streams.delivery.Delivery` does."""
 
-    async def deliver(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> bool:
+    async def deliver(self, changes: Sequence[Change], progress: Mapping[int, int]) -> bool:
         """Write to the cache; never raises."""
 
 
@@ -95,7 +102,7 @@ class BatchProcedure:
         that one has come to 4, the others when it is done. However it ends, the batch is finished in the ledger; when
         it ends early, its partition's memory is ahead of the changelog and must be forgotten.
         """
-        stage = Stage.DROPPED
+        stage, tenure = Stage.DROPPED, self._sender.tenure
         try:
             # 1. Apply in memory. Nothing is awaited before it: tasks start in the order in which they are made.
             live = not batch.records or memory.follows_wall
@@ -106,11 +113,11 @@ class BatchProcedure:
             async with memory.telling:
                 if batch.dropped:
                     return
-                told = await self._tell(batch, memory, work, live)
+                told = await self._tell(batch, memory, work, live, tenure)
             async with memory.keeping:
                 if batch.dropped:
                     return
-                await self._keep(batch, memory, work, told)
+                await self._keep(batch, memory, work, told, tenure)
             stage = Stage.DONE
         finally:
             self._ledger.finish(batch, stage)
@@ -122,7 +129,9 @@ class BatchProcedure:
                 HOP_SECONDS.labels("fetched").observe(max(0, batch.taken_ms - batch.records[-1].timestamp) / 1000)
         count(work)
 
-    async def _tell(self, batch: Batch, memory: PartitionMemory, work: Work, live: bool) -> asyncio.Future[bool]:
+    async def _tell(
+        self, batch: Batch, memory: PartitionMemory, work: Work, live: bool, tenure: int
+    ) -> asyncio.Future[bool]:
         """Steps 2 and 3. Returns what to await before the batch is done: what is told to the cache."""
         records, partition = batch.records, batch.partition
         applied = time.perf_counter()
@@ -130,7 +139,7 @@ class BatchProcedure:
         # 2. Effects, acknowledged.
         effects = work.records(self._topic_of)
         if effects:
-            await self._sender.send(partition, effects)
+            await self._sender.send(partition, effects, tenure)
         sent = time.perf_counter()
 
         # 3. Suggestions to the cache.
@@ -149,13 +158,15 @@ class BatchProcedure:
                 END_TO_END_SECONDS.observe(max(0, now - received) / 1000)
         return told
 
-    async def _keep(self, batch: Batch, memory: PartitionMemory, work: Work, told: asyncio.Future[bool]) -> None:
+    async def _keep(
+        self, batch: Batch, memory: PartitionMemory, work: Work, told: asyncio.Future[bool], tenure: int
+    ) -> None:
         """Steps 4 and 5."""
         began = time.perf_counter()
 
         # 4. Rows to the changelog, acknowledged.
         for rows, lines in portions(work.rows, work.counted, memory.totals):
-            for written in await self._sender.send(batch.partition, {self._changelog: rows}):
+            for written in await self._sender.send(batch.partition, {self._changelog: rows}, tenure):
                 memory.wrote(*written)
             memory.unpublished.update(lines)
             CHANGELOG_BYTES.inc(sum(map(len, lines.values())))

@@ -36,7 +36,11 @@ class World:
         self.hold: asyncio.Event | None = None
         self.hold_at = ("effects", "changelog")
 
-    async def send(self, partition: int, rows: Mapping[str, Sequence[Row]]) -> list[Written]:
+    tenure = 0
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Sequence[Row]], tenure: int | None = None
+    ) -> list[Written]:
         step = "changelog" if CHANGELOG in rows else "effects"
         if self.hold is not None and step in self.hold_at:
             await self.hold.wait()
