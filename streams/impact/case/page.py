@@ -158,5 +158,5 @@ def _finding(case: Case, one: Before, number: int) -> Section:
 def _closing(case: Case) -> Section:
     listed = "".join(f"<dt>{escape(head)}</dt><dd>{escape(text)}</dd>" for head, text in cautions(case))
     bad = sum(file.bad for file in case.files)
-    note = f'<p class="soft small">{count(bad)} lines could not be read.</p>' if bad else ""
+    note = f'<p class="soft small">Lines that could not be read: {count(bad)}.</p>' if bad else ""
     return Section("case-how", f"<h2>How this was counted</h2><dl>{listed}</dl>{note}")

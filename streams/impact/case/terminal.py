@@ -24,7 +24,7 @@ def print_case(case: Case, console: Console, *, drafts: bool = True) -> None:
         for number, why in file.bad_lines[:_BAD_LINES_MAX]:
             console.print(f"{escape(file.path)}:{number}: {escape(why)}", style="yellow")
         if file.bad:
-            console.print(f"{escape(file.path)}: {count(file.bad)} lines could not be read", style="yellow")
+            console.print(f"{escape(file.path)}: lines that could not be read: {count(file.bad)}", style="yellow")
     console.rule(
         f"[bold]What anti-conversions cost[/]: {round_money(case.cost, case.currency)}, "
         f"{round_money(case.cost / span(case), case.currency)} a day", align="left",
