@@ -97,7 +97,7 @@ def test_what_a_site_or_somebody_else_says_is_no_step() -> None:
 @pytest.mark.parametrize(
     ("one", "words"),
     [
-        (Antecedent("empty_search", "", 2, "search"), "Search that found nothing, twice in a visit"),
+        (Antecedent("empty_search", "", 2, "search"), "Search without a result, twice in a visit"),
         (Antecedent("path", "/a > /b", 1, "*"), "Way /a → /b"),
         (Antecedent("event", "coupon_failed", 3, "coupon_failed"), "Coupon failed, three times in a visit"),
     ],

@@ -17,6 +17,8 @@ from streams.impact.case.run import study
 from streams.replay import ReplayError
 from streams.rulefiles.program import load_program
 
+TOP_MAX = 50  # of the findings that were gone through again
+
 
 def run_case(files: Sequence[Path], rules: Path, options: EngineOptions, columns: Columns, top: int) -> Case:
     """The case that recorded files make. Raises RuleFileError, ReplayError, SettingsError."""
@@ -33,9 +35,6 @@ def run_case(files: Sequence[Path], rules: Path, options: EngineOptions, columns
     with Bar() as bar:
         studied = study(files, program, options, columns.options(), progress=bar)
     return make_case(studied, program, top, time.monotonic() - started)
-
-
-TOP_MAX = 50  # of the findings that were gone through again
 
 
 def read_case(path: Path) -> Case:

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from streams.impact.case.lanes import Lane
 from streams.impact.case.steps import TEXT_CHARS_MAX, Antecedent, label_of
-from streams.rulefiles.values import write_duration
+from streams.rulefiles.values import LINE_CHARS_MAX, write_duration
 
 _HOLDOUT: Final = "10%"
 _ID_CHARS_MAX: Final = 52  # of the 64 that a rule's id may have: room for a number behind it
@@ -68,7 +68,7 @@ def _text(rule: str, one: Antecedent, lane: Lane, seen: str, page: str | None) -
         f"# Drafted by `avert case`: {_comment(seen)}.",
         "# What came before need not be the cause: the control group will say. Write the texts, then set the mode.",
         f"rule: {rule}",
-        f"title: {_flow(f'{title}: then {lane.label}')}",
+        f"title: {_flow(f'{title}: then {lane.label}'[:LINE_CHARS_MAX])}",
         f"prevents: {lane.outcome}",
         "mode: draft",
         "when:",
@@ -111,7 +111,8 @@ def _flow(value: Any) -> str:
         return _flow(value[0]) if len(value) == 1 else f"[{', '.join(map(_flow, value))}]"
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value not in _RESERVED:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    # Characters that YAML does not take as they are, JSON escapes.
+    return json.dumps(value, ensure_ascii=not str(value).isprintable())
 
 
 def _comment(text: str) -> str:

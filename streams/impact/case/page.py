@@ -12,7 +12,7 @@ from streams.impact.page.document import Section, document, figure, table, tiles
 from streams.impact.page.draw import BarRow, Column, bars, columns
 from streams.impact.words import NONE, count, day, money, percent, round_money, short_money
 
-TITLE = "What leaving visitors alone costs"
+TITLE = "The case for better self-service"
 _COLOURS = ("accent", "early", "harms", "helps", "none")  # of the dearest outcomes; the rest share the last
 _COLUMNS_MAX = 62  # two months of days; beyond, weeks
 _WEEK = 7
@@ -23,7 +23,7 @@ def page_of(case: Case) -> str:
     """The whole page."""
     lead = (
         f"{count(case.events)} events of {count(case.visitors)} visitors, {day(case.first_ts)} to {day(case.last_ts)}: "
-        f"what they had to do because they did not find their answer, what it cost, and what came before."
+        "what their anti-conversions cost, what came before them, and what others did instead."
     )
     foot = f"Made by avert case from {', '.join(Path(file.path).name for file in case.files)}"
     return document(TITLE, escape(lead), case_sections(case), foot)
@@ -119,10 +119,21 @@ def _ranking(case: Case) -> Section:
     ]  # fmt: skip
     picture = figure(
         bars(f"Cost beyond the base rate, {case.currency}", rows, short_money),
-        f"What followed beyond the base rate, in {escape(case.currency)}, over the whole recording; the line is where "
-        "the truth lies. Visitors may be in several of these: they do not add up.",
+        f"What followed beyond the base rate, in {escape(case.currency)}, over the whole recording; the line is its "
+        "interval. Visitors may be in several of these: they do not add up.",
     )
-    return Section("case-before", head + picture + _fewer(case))
+    return Section("case-before", head + _summary(case) + picture + _fewer(case))
+
+
+def _summary(case: Case) -> str:
+    first, own = case.findings[0], len(case.findings) + case.left_out
+    shown = f", of which the dearest {len(case.findings)} are shown" if case.left_out else ""
+    return (
+        f'<p class="said">Of {count(case.questions)} questions whether something is followed by more anti-conversions '
+        f"than it would be anyway, {count(case.found)} were answered with yes. Put together they are {count(own)} "
+        f"{'finding' if own == 1 else 'findings'}{shown}. The dearest: {escape(first.label)}, "
+        f"{escape(worth(case, first))} for “{escape(first.outcome_label)}”.</p>"
+    )
 
 
 def _fewer(case: Case) -> str:
@@ -143,7 +154,7 @@ def _finding(case: Case, one: Before, number: int) -> Section:
     ]
     lines = instead(one)
     if lines:
-        parts.append("<h3>What those did who came without</h3><ul>")
+        parts.append("<h3>What those did who did not come to it</h3><ul>")
         parts += [f"<li>{escape(line)}</li>" for line in lines]
         parts.append("</ul>")
     if one.parts:

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from streams.backtest.recordings import Part, Reading, parts_of, read_part
-from streams.backtest.run import PACKED, SHARD_BYTES, SHARDS_MAX, FileReading, group
+from streams.backtest.run import PACKED, SHARDS_MAX, FileReading, group
 from streams.core.definition import Program
 from streams.core.effects import OutcomeRecord
 from streams.core.event import Event
@@ -32,7 +32,8 @@ from streams.impact.case.steps import Antecedent
 from streams.impact.case.visitor import Everything, Visit, Watcher
 from streams.replay import BAD_LINES_SHOWN_MAX, ReplayOptions
 
-IN_MEMORY_BYTES = 128 * 1024 * 1024  # of files: all fields are kept, so half of what a backtest holds
+IN_MEMORY_BYTES = 64 * 1024 * 1024  # of files: about 500,000 events, about 450 MB as objects with all their fields
+SHARD_BYTES = 32 * 1024 * 1024  # of files, for each shard: half of that
 CANDIDATES_MAX = 60  # findings that are gone through again: those shown, and what turns out to be the same visitors
 _SPILL_EVENTS = 50_000
 _FRAME_BYTES = 4
@@ -109,13 +110,13 @@ def study(
         else:
             number = min(SHARDS_MAX, -(-size // SHARD_BYTES) + 1)
             readings, shards = _spilled(parts, mapping, Path(folder), number, progress)
-        told = _Told(Path(folder))
-        counts, costs = count(watcher, told.first(watcher, shards, lambda done: progress("counting", done, 0)))
+        told, total = _Told(Path(folder)), sum(one.lines for one in readings)
+        counts, costs = count(watcher, told.first(watcher, shards, lambda done: progress("counting", done, total)))
         names = list(counts.rows)
         judged = judge(counts, allowed(names, watcher.lanes))
         candidates = judged.findings[:CANDIDATES_MAX]
         again = Instead([(names[one.row], one.lane) for one in candidates], watcher.lanes)
-        for visit in told.again(watcher, shards, lambda done: progress("looking again", done, 0)):
+        for visit in told.again(watcher, shards, lambda done: progress("looking again", done, total)):
             again.add(visit)
     return Studied(
         _files(paths, parts, readings),

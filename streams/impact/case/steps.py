@@ -167,7 +167,7 @@ def is_help(page: str) -> bool:
 
 
 _NAMES: Final = {
-    "empty_search": "Search for “{0}” that found nothing", "search": "Search for “{0}”", "help": "Help page {0}",
+    "empty_search": "No result for “{0}”", "search": "Search for “{0}”", "help": "Help page {0}",
     "error": "Error “{0}”", "form_error": "Form error: {0}", "product": "Product {0} looked at", "page": "Page {0}",
     "path": "Way {0}", "event": "{0}", "signal": "{0}",
 }  # fmt: skip
@@ -183,7 +183,7 @@ _SPOKEN: Final = {
 def label_of(one: Antecedent) -> str:
     """An antecedent in words."""
     if one.kind == "empty_search" and not one.text:
-        return "Search that found nothing" + _TIMES[one.times]
+        return "Search without a result" + _TIMES[one.times]
     text = one.text.replace(" > ", " → ")
     if one.kind in ("event", "signal"):
         text = _SPOKEN.get(text) or text.replace("_", " ").replace(".", " ").capitalize()

@@ -58,7 +58,7 @@ def instead(one: Before) -> list[str]:
 
 def cautions(case: Case) -> list[tuple[str, str]]:
     """How it was counted, and what it does not say: (head, text)."""
-    looked = ", ".join(f"{count(number)} {name}" for name, number in case.looked_at.items())
+    looked = ", ".join(f"{name} ({count(number)})" for name, number in case.looked_at.items())
     return list({
         "A correlation, not a cause": (
             "What came before an anti-conversion need not have brought it about. Who wants to cancel an order searches "
@@ -72,10 +72,10 @@ def cautions(case: Case) -> list[tuple[str, str]]:
             "came before a visitor's first outcome of the kind; what one is made of cannot be what came before it."
         ),
         "Corrected for how many were looked at": (
-            f"{count(case.questions)} questions were asked ({looked or 'nothing was frequent enough'}; each for every "
-            f"anti-conversion, if at least {case.visitors_min} visitors did it). Asked so often, chance alone answers "
-            f"yes to some. Of all findings at most {percent(case.rate_false)} are false on average (Benjamini and "
-            "Yekutieli), and the intervals are wider for the same reason."
+            f"{count(case.questions)} questions were asked: what at least {case.visitors_min} visitors did, for every "
+            f"anti-conversion that it makes sense for. These are {looked or 'none'}. Asked so often, chance alone "
+            f"answers yes to some. Of all findings at most {percent(case.rate_false)} are false on average (Benjamini "
+            "and Yekutieli), and the intervals are wider for the same reason."
         ),
         "Costs overlap": (
             "One visitor may be in several findings: their costs do not add up. What says nothing beyond a stronger "
