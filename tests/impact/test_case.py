@@ -214,9 +214,12 @@ def test_lines_that_are_no_events_are_said(tmp_path: Path, capsys: pytest.Captur
     assert "lines that could not be read: 1" in " ".join(capsys.readouterr().out.split())
 
 
-def test_without_consent_nobody_is_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("consent", ["denied", {"personalization": True, "measurement": False}])
+def test_without_consent_nobody_is_looked_at(
+    consent: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file, rules = write(tmp_path, 50)
-    rows = [json.loads(line) | {"context": {"consent": "denied"}} for line in file.read_text().splitlines()]
+    rows = [json.loads(line) | {"context": {"consent": consent}} for line in file.read_text().splitlines()]
     file.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
     assert run(file, "--rules", rules, "--json") == 0
     made = json.loads(capsys.readouterr().out)

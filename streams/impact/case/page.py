@@ -16,6 +16,7 @@ TITLE = "The case for better self-service"
 _COLOURS = ("accent", "early", "harms", "helps", "none")  # of the dearest outcomes; the rest share the last
 _COLUMNS_MAX = 62  # two months of days; beyond, weeks
 _WEEK = 7
+_CODE = "white-space:pre-wrap;overflow-wrap:anywhere;font-size:13px;line-height:1.45"
 _NOTHING = '<p class="said">The recording has no anti-conversion.</p>'
 
 
@@ -161,7 +162,7 @@ def _finding(case: Case, one: Before, number: int) -> Section:
         parts.append(f'<p class="soft small">Also seen as: {escape("; ".join(one.parts))}.</p>')
     parts.append(
         f"<details><summary>A draft rule, to be tried with <code>avert rules backtest</code></summary>"
-        f'<pre style="overflow-x:auto;font-size:13px;line-height:1.45">{escape(one.draft)}</pre></details>'
+        f'<pre style="{_CODE}">{escape(one.draft)}</pre></details>'
     )
     return Section(f"case-{number}", "".join(parts))
 

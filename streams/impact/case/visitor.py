@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from streams.backtest.interest import Interest
 from streams.backtest.play import in_time, play
+from streams.core.consent import EVERYTHING, permitted
 from streams.core.definition import Program
 from streams.core.effects import OutcomeRecord
-from streams.core.event import Event, consents
+from streams.core.event import Event
 from streams.core.outcome import micros_of
 from streams.core.ruleset import EngineOptions
 from streams.impact.case.count import Happened
@@ -57,11 +58,13 @@ class Watcher:
     def outcomes(self, events: list[Event]) -> list[OutcomeRecord]:
         """What happened, signals too, in the order of its time; the engine's word. `events` in any order."""
         events.sort(key=in_time)
-        usable = self._usable(events)
-        return sorted(play(usable, self.ruleset).outcomes, key=_at_of) if usable else []
+        return sorted(play(events, self.ruleset).outcomes, key=_at_of)
 
     def visit(self, events: list[Event], outcomes: Sequence[OutcomeRecord]) -> Visit:
-        """The visitor's history, with what `outcomes` gave for it. Without consent nothing is looked at."""
+        """The visitor's history, with what `outcomes` gave for it.
+
+        Only what he did with consent to being counted and being known is looked at, and each event once.
+        """
         events.sort(key=in_time)
         events = self._usable(events)
         trail = self._trail
@@ -76,7 +79,8 @@ class Watcher:
                 happened[number].append((one.at, micros_of(one.amount)))
             elif one.outcome.startswith(SIGNAL):
                 at = bisect_right(times, one.at) - 1
-                steps[at].append(Antecedent("signal", one.outcome.removeprefix(SIGNAL), 1, "signal"))
+                if at >= 0:
+                    steps[at].append(Antecedent("signal", one.outcome.removeprefix(SIGNAL), 1, "signal"))
         declared = [one for one in outcomes if not one.outcome.startswith(SIGNAL)]
         return Visit(times, types, steps, [_begin(lane, types) for lane in self.lanes], list(happened), declared)
 
@@ -84,7 +88,7 @@ class Watcher:
         seen: set[str] = set()
         usable = []
         for event in events:
-            if event.id not in seen and event.ts >= 0 and consents(event, self._consent):
+            if event.id not in seen and event.ts >= 0 and permitted(None, event, self._consent) == EVERYTHING:
                 seen.add(event.id)
                 usable.append(event)
         return usable
