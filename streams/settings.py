@@ -37,6 +37,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     attribution_window_ms: int = 24 * 3_600_000
     outcome_delay_ms: int = 3 * 86_400_000  # an outcome may be told of so much later; exposures are kept for it
     clock_grace_ms: int = 500  # wall time moves a caught-up partition's clock only to now minus this
+    # Of one visitor, in a minute of the log; those beyond are shed. 0: none are. 20 a second for a minute on end is no
+    # hand's work (a busy tracker sends one or two), and at 25 us an event it is a two-thousandth of a core.
+    visitor_events_per_minute_max: int = 1_200
     consent_default: Literal["granted", "denied"] = "granted"  # when an event says nothing of consent
     allowed_link_hosts: tuple[str, ...] = ()
     # Thresholds of the built-in signals; where each figure comes from stands in core/signals.py.
