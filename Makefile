@@ -8,6 +8,8 @@ DEMO_SECONDS ?=
 BROKER ?= embedded
 KAFKA_PORT ?= 9092
 SOAK_MINUTES ?= 10
+# All faults write tests/chaos/REPORT.md; a few of them (CHAOS=short) .cache/chaos/REPORT.md.
+CHAOS ?= all
 # Test files run side by side: most of the time of those with servers is waiting.
 JOBS ?= 3
 
@@ -36,7 +38,7 @@ browser: $(STAMP) snippet-tools servers  ## the snippet and the demo shop in a r
 clients: $(STAMP) servers  ## the trackers' SDKs, as their owners publish them, against the running program: minutes
 	@tests/support/servers.sh nodejs npm chromium
 	@$(PYTHON) -m tests.clients.install
-	@$(PYTHON) -m pytest -m clients --broker $(BROKER) tests/clients
+	@$(PYTHON) -m pytest -m clients --broker $(BROKER) tests/clients $(TESTS)
 
 snippet: snippet-tools  ## streams/http/snippet/avert.min.js from the source beside it
 	@node streams/http/snippet/build.mjs .cache/snippet
@@ -48,8 +50,6 @@ snippet-tools:
 	  cp streams/http/snippet/package.json streams/http/snippet/package-lock.json .cache/snippet/ && \
 	  npm ci --prefix .cache/snippet --silent --no-audit --no-fund || { rm .cache/snippet/package-lock.json; exit 1; }; }
 
-# All faults write tests/chaos/REPORT.md; a few of them (CHAOS=short) .cache/chaos/REPORT.md.
-CHAOS ?= all
 compiled: $(STAMP)  ## the core compiled by mypyc in this tree (needs a C compiler); `make python` goes back
 	@AVERT_COMPILE=1 $(PYTHON) setup.py --quiet build_ext --inplace
 

@@ -1,4 +1,6 @@
-"""The optional build of the core by mypyc: ``AVERT_COMPILE=1 pip install .``, or ``make compiled`` in a clone.
+"""The optional build of the core, and of the loop over a batch, by mypyc: ``make compiled`` in a clone.
+
+Elsewhere ``AVERT_COMPILE=1 pip install .``, with mypy and a C compiler there.
 
 Without it the same modules run as they are written; the tests run on both (docs/decisions/ has what it brings).
 Left out: what is not asked for an event (explain, definition, schedule), and the modules with msgspec's Structs, which
@@ -12,15 +14,21 @@ import os
 from setuptools import setup
 
 COMPILED = (
-    "aggregates", "conditions", "decide", "engine", "event", "experiment", "leaves", "matcher", "nodes", "outcome",
-    "quiet", "ruleset", "score", "sequence", "sequence_plan", "session", "session_fields", "signals", "suggestion",
-    "tree", "value_tests",
+    "core/aggregates", "core/conditions", "core/decide", "core/engine", "core/event", "core/experiment",
+    "core/leaves", "core/matcher", "core/nodes", "core/outcome", "core/quiet", "core/ruleset", "core/score",
+    "core/sequence", "core/sequence_plan", "core/session", "core/session_fields", "core/signals", "core/suggestion",
+    "core/tree", "core/value_tests", "worker/apply", "worker/partition",
 )  # fmt: skip
 
 extensions = []
 if os.environ.get("AVERT_COMPILE") == "1":
     from mypyc.build import mypycify
 
-    extensions = mypycify([f"streams/core/{name}.py" for name in COMPILED], opt_level="3", debug_level="0")
+    # The library that all of them share is named, so that it lies in the package too: at the top of a clone it would be
+    # found from there only.
+    extensions = mypycify(
+        [f"streams/{name}.py" for name in COMPILED],
+        opt_level="3", debug_level="0", group_name="streams.core.compiled",
+    )  # fmt: skip
 
 setup(ext_modules=extensions)

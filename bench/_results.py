@@ -11,6 +11,7 @@ from bench._peers import BENCH_JOBS, PEERS, PEERS_BY_NAME
 from bench._processes import ROOT
 
 Part = dict[str, Any]
+LOAD_RATIO_MAX = 1.5
 _TITLES = {
     "count": "J1, count: two searches without a result within 5 minutes",
     "sequence": "J2, sequence: product view, cart, checkout within 10 minutes, others between",
@@ -34,12 +35,17 @@ def render(parts: dict[str, Part]) -> str:
     """The whole page. A part `NAME@WHATEVER` is told of as NAME is."""
     sections = [_HEAD, _versions(parts)]
     told = {name: write for name in parts if (write := _SECTIONS.get(name.partition("@")[0]))}
-    sections += [write(parts[name]["result"], parts[name]) for name, write in told.items()]
+    sections += [_noted(write(parts[name]["result"], parts[name]), parts[name]) for name, write in told.items()]
     others = sorted(set(parts) - set(told))
     if others:
         sections.append("## Other benchmarks\n\nIn `results.json`, described in docs/performance.md: " + ", ".join(
             f"`{name}`" for name in others) + ".")  # fmt: skip
     return "\n\n".join(sections) + "\n"
+
+
+def _noted(section: str, part: Part) -> str:
+    """A section, and what has to be known of how it was come by this time."""
+    return f"{section}\n\n{part['note']}" if "note" in part else section
 
 
 _HEAD = """\
@@ -85,8 +91,8 @@ def _jobs(result: Part, part: Part) -> str:
         ("peer", "settings"), [[peer.title, peer.settings] for peer in PEERS_BY_NAME.values()]
     )
     out = [_JOBS_HEAD, settings]
-    if "note" in part:  # the same once more, of another state of the program: what differs is said
-        out = [f"## Three jobs: {part['note']}"]
+    if "title" in part:  # the same once more, of another state of the program
+        out = [f"## Three jobs {part['title']}"]
     for job in BENCH_JOBS:
         rows = [row for row in result["rows"] if row["job"] == job]
         if rows:
@@ -115,11 +121,17 @@ def _beside(rows: list[Part]) -> Iterator[str]:
         here = {row["peer"]: row for row in rows if row["events"] == events}
         ours = here.pop("avert", None)
         if ours and here:
-            said = ", ".join(
-                f"{PEERS_BY_NAME[name].title} {row['cpu_s_per_m'] / ours['cpu_s_per_m']:.2f} and "
-                f"{ours['events_per_s'] / row['events_per_s']:.2f}" for name, row in here.items()
-            )  # fmt: skip
+            said = ", ".join(f"{PEERS_BY_NAME[name].title} {_ratios(ours, row)}" for name, row in here.items())
             yield f"- {events:,} events; a peer's CPU over Avert's, and Avert's events/s over the peer's: {said}."
+
+
+def _ratios(ours: Part, theirs: Part) -> str:
+    """Nothing, where the machine was much busier for one than for the other: that would be unfair to somebody."""
+    loads = sorted((ours["load_average"], theirs["load_average"]))
+    if loads[1] > LOAD_RATIO_MAX * loads[0]:
+        return f"not comparable (load {theirs['load_average']} beside {ours['load_average']})"
+    cpu = theirs["cpu_s_per_m"] / ours["cpu_s_per_m"]
+    return f"{cpu:.2f} and {ours['events_per_s'] / theirs['events_per_s']:.2f}"
 
 
 def _latency(result: Part, _: Part) -> str:

@@ -116,7 +116,7 @@ def wrk(way: Way, script: Path, connections: int, seconds: float) -> Load:
     failed = sum(map(int, re.findall(r"Non-2xx or 3xx responses: (\d+)", said)))
     errors = re.findall(r"connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
     failed += sum(int(number) for each in errors for number in each)
-    return Load(float(per_s), _ms(percent["50"]), _ms(percent["99"]), failed, spent_s / int(requests) * 1e6)
+    return Load(float(per_s), _ms(percent["50"]), _ms(percent["99"]), failed, spent_s / max(1, int(requests)) * 1e6)
 
 
 def _ms(text: str) -> float:

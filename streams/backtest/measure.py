@@ -106,10 +106,10 @@ def tally_visitor(tally: Tally, played: Played, ruleset: Ruleset) -> None:
             fired.setdefault(decision.rule, []).append((decision.at, decision.session))
     if not fired:
         return
-    window = ruleset.options.attribution_window_ms
+    windows = {outcome.name: outcome.window_ms for outcome in ruleset.outcomes}
     for rule, firings in fired.items():
-        targets = ruleset.by_rule_id[rule].targets
-        _tally_rule(tally.rules[rule], firings, happened.get(targets[0], ()) if targets else (), window)
+        for target in ruleset.by_rule_id[rule].targets:  # one: what it prevents or promotes
+            _tally_rule(tally.rules[rule], firings, happened.get(target, ()), windows[target])
     _tally_together(tally, fired, ruleset)
 
 

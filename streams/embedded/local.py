@@ -53,7 +53,8 @@ class LocalKeys:
         """Write the keys file that the API reads. Pages of `origins` may use the write key."""
         path.touch(mode=0o600)
         path.write_bytes(msgspec.json.encode({
-            "write_keys": [{"key": self.write, "origins": origins, "revoked": False}],
+            # "*": trackers that send no key may come too, as on a developer's machine any app is his own.
+            "write_keys": [{"key": self.write, "origins": origins, "revoked": False, "apps": ["*"]}],
             "server_keys": [self.server],
             "admin_keys": [self.admin],
             "token_secrets": [{"id": "local", "secret": self.secret}],

@@ -33,7 +33,7 @@ _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 def ephemeral_keys() -> Keys:
     """New random keys, for developing; gone with the process."""
     return Keys(
-        write_keys=(WriteKey("wk_" + secrets.token_urlsafe(16)),),
+        write_keys=(WriteKey("wk_" + secrets.token_urlsafe(16), apps=(_ANY_APP,)),),
         server_keys=("sk_" + secrets.token_urlsafe(32),),
         admin_keys=("ak_" + secrets.token_urlsafe(32),),
         token_secrets=(TokenSecret("dev", secrets.token_urlsafe(32)),),

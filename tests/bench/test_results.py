@@ -35,6 +35,14 @@ def test_a_peer_stands_beside_us_with_both_ratios() -> None:
     assert "Bytewax 0.50 and 0.50" in page
 
 
+def test_under_another_load_nothing_is_compared() -> None:
+    rows = [row("avert", 100, 10.0, right=True), row("flink", 50, 20.0, right=True) | {"load_average": 1.6}]
+
+    page = render({"jobs": part({"rows": rows})})
+
+    assert "Flink not comparable (load 1.6 beside 1.0)" in page
+
+
 def test_wrong_matches_stand_out() -> None:
     page = render({"jobs": part({"rows": [row("avert", 1, 1.0, right=False)]})})
 

@@ -9,7 +9,7 @@ before-effects     step 1 is over, nothing has left
 within-effects     one topic of several has the batch's effects
 after-effects      step 2 is over
 after-delivery     step 3 is over
-within-changelog   half of the rows are in the changelog
+within-changelog   some of the rows are in the changelog: whole record batches of them
 after-changelog    step 4 is over, the batch is not done
 before-commit      step 5 is over, nothing is committed
 after-commit       the group has the commit, the process does not know it
@@ -27,14 +27,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streams.settings import load_settings
-from streams.worker import main
+from streams.worker import main, totals
 from streams.worker.send import Row, Written
 from streams.worker.topics import changelog_name
+from streams.worker.totals import is_line
 
 POINTS = (
     "before-effects", "within-effects", "after-effects", "after-delivery", "within-changelog", "after-changelog",
     "before-commit", "after-commit", "in-recovery", "in-hand-over",
 )  # fmt: skip
+PORTION_BYTES = 16 * 1024  # small, so that a batch's rows and totals go out in several record batches
 WRITER_HEADER = "writer"
 SIGNALS = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}
 
@@ -67,12 +69,15 @@ class MarkedSender:
         """As the sender's, in two parts where a point lies between them."""
         if self._changelog in rows:
             signed = [Row(key, value, [*headers, *self._signature]) for key, value, headers in rows[self._changelog]]
-            half = len(signed) // 2
+            # A record batch comes whole or not at all: rows and the totals that count them are not torn apart.
+            lines = [number for number, row in enumerate(signed) if is_line(row.key or b"")]
+            cut = lines[-1] + 1 if lines else len(signed) // 2
             written: list[Written] = []
-            if half:
-                written += await self._sender.send(partition, {self._changelog: signed[:half]})
+            if cut:
+                written += await self._sender.send(partition, {self._changelog: signed[:cut]})
                 self._fate.at("within-changelog")
-            written += await self._sender.send(partition, {self._changelog: signed[half:]})
+            if signed[cut:]:
+                written += await self._sender.send(partition, {self._changelog: signed[cut:]})
             self._fate.at("after-changelog")
             return written
         self._fate.at("before-effects")
@@ -108,6 +113,7 @@ class MarkedWorker(main.Worker):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        totals.PORTION_BYTES_MAX = PORTION_BYTES
         procedure, fate, link = self._link.procedure, self.fate, self._link
         procedure._sender = MarkedSender(procedure._sender, fate, changelog_name(self._settings), self.writer)
         procedure._delivery = MarkedDelivery(procedure._delivery, fate)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from streams.core.totals import RuleLine, Totals, decode_line
 from streams.settings import Settings
 from streams.worker.topics import topic_names
 from streams.worker.totals import is_line
@@ -157,3 +158,33 @@ async def test_more_partitions_than_the_setting_are_kept(settings: Settings, sta
     await worker.ended()
     again = await start(test_settings(settings.kafka_bootstrap, settings.app_id, partitions=2)).ready()
     assert again.metric("avert_assigned_partitions") == 4
+
+
+async def told(settings: Settings) -> dict[str, int]:
+    """What the topic `totals` says was suggested, by rule: the sum of each partition's last word."""
+    lines = {record.key: decode_line(record.value) for record in await read(settings, settings.topic("totals"))}
+    summed = Totals()
+    summed.absorb(lines.values())
+    return {line.rule: line.decisions["suggested"] for line in summed.lines.values() if isinstance(line, RuleLine)}
+
+
+async def test_totals_are_told_and_go_on_after_a_kill(settings: Settings, start: Start) -> None:
+    worker = await start(settings).ready()
+    now = int(time.time() * 1000)
+    fires = [(f"v{n}".encode(), event_bytes(f"v{n}", f"e{n}", "fire", now)) for n in range(20)]
+    async with producer(settings) as client:
+        await put(client, settings, fires[:15])
+
+        async def first() -> bool:
+            return await told(settings) == {"r": 15}
+
+        await until(first, "the first are told")
+        worker.signal(signal.SIGKILL)
+        await worker.ended()
+        await put(client, settings, fires[15:])
+        await start(settings).ready()
+
+        async def all_of_them() -> bool:
+            return await told(settings) == {"r": 20}
+
+        await until(all_of_them, "all are told, each once")
