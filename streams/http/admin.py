@@ -132,7 +132,7 @@ def _refusal(status: int, body: bytes) -> bytes:
 
 def private_app(services: Services, more: Sequence[Call] = ()) -> Starlette:
     """The application of the private port."""
-    workers = Workers(services.reader.client, services.settings.redis_timeout_ms)
+    workers = Workers(services.reader.client, services.settings.redis_timeout_ms, services.settings.cache_prefix)
     calls = [
         Call("explain", "GET", "/v1/explain", "explain", Explain(workers).get,
              lambda request: request.query_params.get("visitor")),

@@ -141,7 +141,7 @@ class PartitionMemory:
         return max(offset, self.shed_at.get(name, -1))
 
     def shed(self, name: str, offset: int, timestamp: int) -> None:
-        """An event at `offset`, of `timestamp` (ms), was one too many of this visitor. Told once a minute, without his name."""
+        """An event at `offset`, of `timestamp` (ms), was one too many. The log tells once a minute where, not who."""
         self.shed_at[name] = offset
         minute = timestamp // MINUTE_MS
         if self._shed_told.get(name, -1) < minute:

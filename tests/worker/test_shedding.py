@@ -98,7 +98,8 @@ def test_the_log_tells_once_a_minute_where_and_not_who(memory: PartitionMemory) 
         apply(memory, *[click(offset) for offset in range(3 * MOST)])
         apply(memory, *[click(9 + offset, NOW + MINUTE) for offset in range(3 * MOST)])
     assert told == [
-        {"event": "events_shed", "partition": 0, "offset": offset, "log_level": "warning"} for offset in (MOST, 9 + MOST)
+        {"event": "events_shed", "partition": 0, "offset": offset, "log_level": "warning"}
+        for offset in (MOST, 9 + MOST)
     ]
 
 
