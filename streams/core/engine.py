@@ -29,16 +29,17 @@ from operator import attrgetter
 from typing import Final
 
 from streams.core.conditions import FRESH, Leaf
+from streams.core.consent import Permit, forget, permitted
 from streams.core.counted import RECEIPTS, happen, is_report, receive, told
 from streams.core.decide import Moment, decide, withdraw
 from streams.core.effects import Effect, EventResult
-from streams.core.event import Event, clamp_ts, consents
+from streams.core.event import Event, clamp_ts
 from streams.core.nodes import NONE
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
 from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id, take
 from streams.core.session_fields import note_facts
 from streams.core.suggestion import history_matters_until
-from streams.core.visitor import SESSIONS_MAX, LiveSuggestion, history_of
+from streams.core.visitor import SESSIONS_MAX, history_of
 from streams.core.wire import Placed, Position
 
 __all__ = ["Position", "step", "tick"]
@@ -52,6 +53,8 @@ _LATE: Final = EventResult.LATE
 _REPLAYED: Final = EventResult.REPLAYED
 _SHED: Final = EventResult.SHED
 _last_of = attrgetter("last")
+_STATE: Final = Permit.STATE
+_COUNT: Final = Permit.COUNT
 _due_of = attrgetter("due")
 _index_of = attrgetter("index")
 
@@ -68,28 +71,29 @@ def step(
     offset = position.offset
     if state is not None and offset <= state.offset:  # 1
         return state, _REPLAYED, effects
-    timers = state is not None and state.due <= now
-    if state is not None and timers:  # 2
+    traced = state is not None and state.due <= now
+    if state is not None and traced:  # 2
         state = _after_timers(state, ruleset, now, effects)
-    reported = is_report(event)
-    # A report that says nothing of consent leaves the visitor's own word in force.
-    if not (reported and state is not None and "consent" not in event.context) and not consents(
-        event, ruleset.options.consent_default
-    ):  # 3
+    permits = permitted(state, event, ruleset.options.consent_default)  # 3
+    if not permits & _STATE:
         if state is not None:
-            withdraw(state, now, "no_consent", effects, _all_of_them)
+            forget(state, now, "no_consent", effects)
         return None, EventResult.NO_CONSENT, effects
     if state is None:
         state = Visitor(event.visitor)
+    unmeasured = not permits & _COUNT
+    traced = traced or state.unmeasured != unmeasured  # a change of consent stays, also that of a shed event
+    state.unmeasured = unmeasured
+    reported = is_report(event)
     most = ruleset.options.visitor_events_per_minute_max  # 4
     # What others report of a visitor is not of his making: a bot must not keep a call centre's word out.
     shed = most > 0 and not reported and not take(state, position.timestamp, most)
-    if shed and not timers:
+    if shed and not traced:
         return state, _SHED, effects
     state.offset = offset
     if now > state.clock:
         state.clock = now
-    if shed:  # but its timers have left a trace
+    if shed:  # but there is a trace
         _reschedule(state, ruleset)
         return state, _SHED, effects
     hashed = id_hash(event.id)
@@ -256,10 +260,6 @@ def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None
         happen(moment, outcome)
     if rules:
         decide(moment, rules, frozenset(outcome.name for outcome in happened))
-
-
-def _all_of_them(_: LiveSuggestion) -> bool:
-    return True
 
 
 def _award(session: Session, awarding: Awarding, moment: Moment) -> None:

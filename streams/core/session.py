@@ -94,7 +94,7 @@ class Visitor:
 
     __slots__ = (
         "clock", "due", "exposures", "history", "live", "minute", "offset", "programme", "recent", "reported",
-        "sessions", "taken", "visitor", "visits",
+        "sessions", "taken", "unmeasured", "visitor", "visits",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - it has so many fields
@@ -111,6 +111,7 @@ class Visitor:
         history: dict[str, History] | None = None,
         programme: Exposure | None = None,
         reported: dict[int, int] | None = None,
+        unmeasured: bool = False,
         minute: int = 0,
         taken: int = 0,
     ) -> None:
@@ -128,6 +129,7 @@ class Visitor:
         self.programme = programme  # the exposure to any rule, in the arm of the global holdout
         # Hashed ids of late and reported outcomes -> when they happened, s.
         self.reported: dict[int, int] = {} if reported is None else reported
+        self.unmeasured = unmeasured  # consents to suggestions, not to being counted
         self.minute = minute  # of the log, since the epoch: the newest in which an event was taken
         self.taken = taken  # events in it
 
@@ -141,7 +143,7 @@ class Visitor:
         return [
             "", self.offset, self.due, self.clock, self.visits, self.recent,
             [session.fields() for session in self.sessions], self.exposures, self.live, self.history,
-            self.programme, self.reported, self.minute, self.taken,
+            self.programme, self.reported, self.unmeasured, self.minute, self.taken,
         ]  # fmt: skip
 
 
