@@ -93,7 +93,7 @@ class Explain:
 
 def private_app(services: Services, more: Sequence[Call] = ()) -> Starlette:
     """The application of the private port."""
-    workers = Workers(services.reader.client, services.settings.redis_timeout_ms)
+    workers = Workers(services.reader.client, services.settings.redis_timeout_ms, services.settings.cache_prefix)
     visitors = Visitors(services, workers)
     calls = [
         Call("explain", "GET", "/v1/explain", "explain", Explain(workers).get,
