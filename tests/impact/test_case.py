@@ -33,7 +33,7 @@ SHOP = ["--format", "snowplow_ecommerce", "--rules", str(RECORDING.parent / "rul
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return write(tmp_path_factory.mktemp("site"), 3_000)
+    return write(tmp_path_factory.mktemp("site"), 2_000)
 
 
 def case_of(site: tuple[Path, Path], **resources: int) -> Case:
