@@ -214,6 +214,17 @@ def test_lines_that_are_no_events_are_said(tmp_path: Path, capsys: pytest.Captur
     assert "lines that could not be read: 1" in " ".join(capsys.readouterr().out.split())
 
 
+def test_outcomes_without_an_amount_are_said_and_found_all_the_same(
+    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = (site[1] / "outcomes.yaml").read_text().replace("cost: 11.20", "cost: {of: minutes, times: 1}")
+    (tmp_path / "outcomes.yaml").write_text(rules)
+    assert run(site[0], "--rules", tmp_path) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "had no amount: their cost is not in it" in out
+    assert "Form error: address: iban: 0.00 EUR" in out
+
+
 @pytest.mark.parametrize("consent", ["denied", {"personalization": True, "measurement": False}])
 def test_without_consent_nobody_is_looked_at(
     consent: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]

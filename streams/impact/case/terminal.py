@@ -30,6 +30,9 @@ def print_case(case: Case, console: Console, *, drafts: bool = True) -> None:
         f"{round_money(case.cost / span(case), case.currency)} a day", align="left",
     )  # fmt: skip
     console.print(_costs(case))
+    unpriced = sum(one.unpriced for one in case.costs if one.kind == "anti_conversion")
+    if unpriced:
+        console.print(f"{count(unpriced)} had no amount: their cost is not in it", style="yellow")
     if len(case.days) > 1:
         console.print(_days(case))
     console.rule("[bold]What came before[/]", align="left")
