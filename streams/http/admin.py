@@ -26,9 +26,9 @@ from streams.http.access import Access, credentials, unauthorized
 from streams.http.answers import Answer, Endpoint, on_avert_error, on_defect, on_http_exception
 from streams.http.broker import partition_of
 from streams.http.caller import Services
-from streams.http.operations import metrics
 from streams.http.rules import Rules
 from streams.http.workers import Workers, WorkersUnknownError
+from streams.http.worth import Worth
 from streams.keys import AdminScope, key_name
 from streams.telemetry import ADMIN_CALLS, log
 
@@ -130,8 +130,9 @@ def _refusal(status: int, body: bytes) -> bytes:
     return msgspec.json.encode({"error": reasons.get(status, "worker"), "message": why})
 
 
-def private_app(services: Services, more: Sequence[Call] = ()) -> Starlette:
-    """The application of the private port."""
+def private_app(services: Services, more: Sequence[Call] = (), worth: Worth | None = None) -> Starlette:
+    """The application of the private port. `worth` shows the metrics; whoever gives it closes it."""
+    worth = worth or Worth(services.totals, services.settings.worth_every_s)
     workers = Workers(services.reader.client, services.settings.redis_timeout_ms)
     calls = [
         Call("explain", "GET", "/v1/explain", "explain", Explain(workers).get,
@@ -141,7 +142,7 @@ def private_app(services: Services, more: Sequence[Call] = ()) -> Starlette:
     ]
     return Starlette(
         routes=[
-            Route("/metrics", metrics),
+            Route("/metrics", worth.metrics),
             *(
                 Route(call.path, Endpoint(Audited(call, services.access).handle), methods=[call.method])
                 for call in calls
