@@ -29,7 +29,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     topic_prefix: str = ""  # put before every topic's name: many sites in one cluster
     partitions: int = 8  # of every topic, when Avert creates them
     replication_factor: int = 1
-    clickstream_retention_ms: int = 7 * 86_400_000  # by the records' time; -1 keeps all (a replay of older events)
+    # How long each topic keeps its records when Avert creates it; -1 keeps all. (A replay of older events needs that of
+    # the clickstream, whose records carry the events' time.)
+    clickstream_retention_ms: int = 7 * 86_400_000
+    decisions_retention_ms: int = 90 * 86_400_000  # with the outcomes: what `avert impact --from` reads
+    suggestions_retention_ms: int = 7 * 86_400_000  # what was said to whom; the suggestions themselves are in Redis
+    outcomes_retention_ms: int = 90 * 86_400_000
+    deadletter_retention_ms: int = 14 * 86_400_000  # two weeks to find out what was wrong with a sender
+    erasures_retention_ms: int = 365 * 86_400_000  # who copies the topics has so long to hear of an erasure
+    changelog_erased_ms: int = 86_400_000  # a row that was replaced or erased is gone from the changelog's closed files
 
     # --- sessions and time
     session_timeout_ms: int = 30 * 60_000
@@ -49,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     signal_search_refine_ms: int = 60_000
     signal_thrash_page_views: int = 3
     signal_thrash_ms: int = 5_000
+    honour_dnt: bool = False  # `DNT: 1` like `Sec-GPC: 1`; the first was given up by its standard's authors
     url_query_allowed: tuple[str, ...] = ("utm_source", "utm_medium", "utm_campaign")
 
     # --- worker

@@ -55,7 +55,7 @@ class Suppression(StrEnum):
 Arm = Literal["treated", "control"]
 DecisionKind = Literal["suggested", "control", "shadow", "suppressed"]
 ReceiptKind = Literal["shown", "clicked", "dismissed"]
-WithdrawalReason = Literal["outcome", "withdraw", "dismissed", "no_consent"]
+WithdrawalReason = Literal["outcome", "withdraw", "dismissed", "no_consent", "erased"]
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True, tag="decision", tag_field="record"):

@@ -27,16 +27,17 @@ from operator import attrgetter
 from typing import Final
 
 from streams.core.conditions import FRESH, Leaf
+from streams.core.consent import Permit, forget, permitted
 from streams.core.counted import RECEIPTS, happen, is_report, receive, told
 from streams.core.decide import Moment, decide, withdraw
 from streams.core.effects import Effect, EventResult
-from streams.core.event import Event, clamp_ts, consents
+from streams.core.event import Event, clamp_ts
 from streams.core.nodes import NONE
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
 from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id
 from streams.core.session_fields import note_facts
 from streams.core.suggestion import history_matters_until
-from streams.core.visitor import SESSIONS_MAX, LiveSuggestion, history_of
+from streams.core.visitor import SESSIONS_MAX, history_of
 from streams.core.wire import Placed, Position
 
 __all__ = ["Position", "step", "tick"]
@@ -49,6 +50,8 @@ _APPLIED: Final = EventResult.APPLIED
 _LATE: Final = EventResult.LATE
 _REPLAYED: Final = EventResult.REPLAYED
 _last_of = attrgetter("last")
+_STATE: Final = Permit.STATE
+_COUNT: Final = Permit.COUNT
 _due_of = attrgetter("due")
 _index_of = attrgetter("index")
 
@@ -70,16 +73,15 @@ def step(
         if not state.sessions and _matters_until(state, ruleset) <= now:
             # tick() would have said that the row may go; whether it was asked in between must make no difference.
             state = None
-    reported = is_report(event)
-    # A report that says nothing of consent leaves the visitor's own word in force.
-    if not (reported and state is not None and "consent" not in event.context) and not consents(
-        event, ruleset.options.consent_default
-    ):  # 3
+    permits = permitted(state, event, ruleset.options.consent_default)  # 3
+    if not permits & _STATE:
         if state is not None:
-            withdraw(state, now, "no_consent", effects, _all_of_them)
+            forget(state, now, "no_consent", effects)
         return None, EventResult.NO_CONSENT, effects
     if state is None:
         state = Visitor(event.visitor)
+    state.unmeasured = not permits & _COUNT
+    reported = is_report(event)
     state.offset = offset
     if now > state.clock:
         state.clock = now
@@ -239,10 +241,6 @@ def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None
         happen(moment, outcome)
     if rules:
         decide(moment, rules, frozenset(outcome.name for outcome in happened))
-
-
-def _all_of_them(_: LiveSuggestion) -> bool:
-    return True
 
 
 def _award(session: Session, awarding: Awarding, moment: Moment) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from streams.delivery import Refusals
 from streams.errors import AvertError
 from streams.http.access import Access
 from streams.http.answers import Endpoint, on_avert_error, on_defect, on_http_exception
@@ -58,6 +59,7 @@ def build_services(settings: Settings, keys: Keys, *, development: bool = False)
         streams=Streams(settings.streams_per_visitor_max, settings.streams_max),
         places=places,
         totals=TotalsReader(settings),
+        refusals=Refusals(reader.client, settings.redis_timeout_ms),
     )
 
 

@@ -34,6 +34,7 @@ from streams.worker.apply import Applier
 from streams.worker.clock import stepped_ms, wall_ms
 from streams.worker.commit import BatchProcedure
 from streams.worker.explaining import AdminKeysNow, Explainer
+from streams.worker.exporting import Exporter
 from streams.worker.lease import Lease
 from streams.worker.ledger import Ledger
 from streams.worker.link import Link
@@ -125,13 +126,14 @@ class Worker:
             lambda: self._rules.ruleset if self._rules is not None else None,
         )
         explainer = Explainer(
-            AdminKeysNow(settings.keys_file),
-            lambda: self._link.table.ready_memories() if self._link.ready else [],
-            lambda: self._partitions,
+            AdminKeysNow(settings.keys_file), self._ready_memories, lambda: self._partitions,
             lambda: self._rules.ruleset if self._rules is not None else None,
         )
         self._server = StatusServer(
-            settings.worker_http_host, settings.worker_http_port, lambda: self._link.ready, explainer.handle
+            settings.worker_http_host, settings.worker_http_port, lambda: self._link.ready, explainer.handle,
+            Exporter(
+                AdminKeysNow(settings.keys_file, "visitors_read"), self._ready_memories, lambda: self._partitions
+            ).handle,
         )
         self._partitions = settings.partitions  # of the topics, once they are known
         self._announcer = Announcer(
@@ -142,6 +144,9 @@ class Worker:
             lambda: self._rules.ruleset if self._rules is not None else None,
         )
         self._app: WorkerApp
+
+    def _ready_memories(self) -> list[PartitionMemory]:
+        return self._link.table.ready_memories() if self._link.ready else []
 
     def _told_of(self) -> list[PartitionMemory]:
         return list(self._link.table.memories.values()) if self._link.ready or self._link.ending else []

@@ -86,13 +86,15 @@ class TotalsPublisher:
             lines, memory.unpublished = memory.unpublished, {}
             rows = [Row(f"{memory.partition}/{key}".encode(), value) for key, value in lines.items()]
             try:
-                await self._sender.send(memory.partition, {self._topic: rows})
+                await self._sender.send(memory.partition, {self._topic: rows}, self._sender.tenure)
             except AvertError:
                 memory.unpublished = lines | memory.unpublished  # what came meanwhile is newer
                 raise
         rules = self._rules()
         if memory.partition == 0 and rules is not None and self._about != (memory, rules.version):
-            await self._sender.send(0, {self._topic: [Row(ABOUT_KEY, _encode_json(about(rules)))]})
+            await self._sender.send(
+                0, {self._topic: [Row(ABOUT_KEY, _encode_json(about(rules)))]}, self._sender.tenure
+            )
             self._about = memory, rules.version
 
 

@@ -64,12 +64,20 @@ class RecordSender:
             except TimeoutError:
                 KAFKA_ERRORS.labels("close").inc()
 
-    async def send(self, partition: int, rows: Mapping[str, Iterable[Row]]) -> list[Written]:
+    @property
+    def tenure(self) -> int:
+        """The tenure in which something begins now; see `Lease`."""
+        return self._lease.tenure
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Iterable[Row]], tenure: int | None = None
+    ) -> list[Written]:
         """Send rows, by topic, to one partition number; return when all are acknowledged.
 
-        Raises LeaseLostError, and BrokerUnavailableError when they are not acknowledged within the timeout.
+        `tenure`: of the batch whose rows these are. Raises LeaseLostError, and BrokerUnavailableError when they are not
+        acknowledged within the timeout.
         """
-        await self._lease.require()
+        await self._lease.require(tenure)
         try:
             async with asyncio.timeout(self._timeout_s):
                 acknowledgements = []

@@ -7,7 +7,7 @@ import pytest
 from streams.core.definition import Amount, Idle, Limits, Not, SessionTests
 from streams.core.effects import EventResult, Suppression
 from streams.core.engine import Position, step, tick
-from streams.core.event import Event, consents
+from streams.core.event import Event
 from streams.core.ruleset import EngineOptions
 from streams.core.visitor import Visitor
 from tests.core.build import (
@@ -235,44 +235,6 @@ def test_a_campaign_that_is_no_object_is_none(campaign):
 def test_a_session_rule_fires_at_its_edge():
     third = SessionTests((where("events", "eq", 3),))
     assert fires(third, (0, "a"), (1, "b"), (2, "c"), (3, "d")) == [2]
-
-
-# --- consent
-
-
-@pytest.mark.parametrize(
-    ("consent", "expected"),
-    [
-        (True, True),
-        ("granted", True),
-        ("GRANTED", True),
-        ({"personalization": True}, True),
-        ({"personalization": "granted", "ads": False}, True),
-        (False, False),
-        ("denied", False),
-        ("Denied", False),
-        ("denied ", False),
-        ({"personalization": False}, False),
-        ({"personalization": "denied"}, False),
-        ({"personalization": {"granted": False}}, False),
-        (0, False),
-        ("no", False),
-        ("off", False),
-        ("rejected", False),
-        ("", False),
-        ([], False),
-    ],
-)
-@pytest.mark.parametrize("default", [True, False])
-def test_what_an_event_says_of_consent_counts(consent, expected, default):
-    written = Event(id="e", visitor="v", type="a", ts=1, context={"consent": consent})
-    assert consents(written, default) is expected
-
-
-@pytest.mark.parametrize("context", [{}, {"consent": None}])
-@pytest.mark.parametrize("default", [True, False])
-def test_an_event_that_says_nothing_takes_the_default(context, default):
-    assert consents(Event(id="e", visitor="v", type="a", ts=1, context=context), default) is default
 
 
 # --- outcomes

@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from streams.core.totals import Credit, RuleLine, Totals
 from streams.errors import BrokerUnavailableError
-from streams.http.impact import impact_totals
 from streams.http import worth as room
+from streams.http.impact import impact_totals
 from streams.http.worth import RULES_MAX, Worth, WorthUnknownError, assessed, show
 from streams.impact import model
 from streams.impact.assess import assess
