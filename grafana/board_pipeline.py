@@ -70,10 +70,11 @@ _STREAM = Row("The stream", (
     Panel(
         "Events by result", "`applied` is the normal case. `duplicate`: the same id again. `replayed`: applied before "
         "a crash and recognised. `late`: older than the allowed lateness, counted for outcomes only. `no_consent`: "
-        "counted here and forgotten. `dead_letter`: could not be used.",
+        "counted here and forgotten. `shed`: beyond the limit of one visitor in one minute (a bot): counted and "
+        "nothing else. `dead_letter`: could not be used.",
         (Query(rate("avert_events_total", "result"), "{{result}}"),), unit="reqps", width=12, stacked=True,
         colours=(("applied", BLUE), ("duplicate", PURPLE), ("replayed", YELLOW), ("late", ORANGE),
-                 ("no_consent", GREY), ("dead_letter", RED)),
+                 ("no_consent", GREY), ("shed", GREEN), ("dead_letter", RED)),
     ),
     Panel(
         "Lag by partition", "Records not yet done. One partition alone: a visitor (a bot?) with very many events. All "

@@ -1,6 +1,6 @@
 """Suggestions to Redis, so that a website can read them: the only module that writes there.
 
-Layout (Redis 7 or later, Valkey; `avert` is the prefix):
+Layout (Redis 7 or later, Valkey; `avert` is `Settings.cache_prefix`, the site's):
 
 - hash ``avert:s:{visitor}``: field = suggestion id, value = its JSON; the key goes with the latest expiry. The field
   ``!`` is a refusal: nothing that was made before it may be shown;

@@ -17,6 +17,7 @@ class EventResult(StrEnum):
     LATE = "late"  # older than max_lateness: counted for outcomes only
     REPORTED = "reported"  # an outcome that somebody else reports (a call centre): for outcomes only, whatever its age
     NO_CONSENT = "no_consent"  # counted and forgotten
+    SHED = "shed"  # one too many of its visitor in its minute (a bot): counted, and nothing else
     DEAD_LETTER = "dead_letter"
 
 

@@ -8,7 +8,9 @@ An event goes this way (`step`):
 1. An offset at or below the state's has been applied already.
 2. Timers due at or before `now` fire, each at its own deadline, in the order of time.
 3. Consent: without it nothing is kept, and what was kept is forgotten.
-4. A repeated id is a duplicate.
+4. An event that is one too many of its visitor in its minute is shed. It leaves no trace, not even its offset, so that
+   the row need not be written for it: read again, it is shed again, by the count that let the others in.
+   A repeated id is a duplicate.
 5. An event older than `max_lateness`, or one that is reported, counts for outcomes only (counted.py).
 6. The event's session: found or begun. Whom the event concerns is asked before anything is changed by it.
 7. What holds no more is noticed before the event is taken in, so that a later hold is a new edge.
@@ -34,7 +36,7 @@ from streams.core.effects import Effect, EventResult
 from streams.core.event import Event, clamp_ts
 from streams.core.nodes import NONE
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
-from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id
+from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id, take
 from streams.core.session_fields import note_facts
 from streams.core.suggestion import history_matters_until
 from streams.core.visitor import SESSIONS_MAX, history_of
@@ -49,6 +51,7 @@ _GONE: tuple[None, tuple[Fires, ...]] = (None, ())
 _APPLIED: Final = EventResult.APPLIED
 _LATE: Final = EventResult.LATE
 _REPLAYED: Final = EventResult.REPLAYED
+_SHED: Final = EventResult.SHED
 _last_of = attrgetter("last")
 _STATE: Final = Permit.STATE
 _COUNT: Final = Permit.COUNT
@@ -68,11 +71,9 @@ def step(
     offset = position.offset
     if state is not None and offset <= state.offset:  # 1
         return state, _REPLAYED, effects
-    if state is not None and state.due <= now:  # 2
-        _fire_due(state, ruleset, now, effects)
-        if not state.sessions and _matters_until(state, ruleset) <= now:
-            # tick() would have said that the row may go; whether it was asked in between must make no difference.
-            state = None
+    traced = state is not None and state.due <= now
+    if state is not None and traced:  # 2
+        state = _after_timers(state, ruleset, now, effects)
     permits = permitted(state, event, ruleset.options.consent_default)  # 3
     if not permits & _STATE:
         if state is not None:
@@ -80,12 +81,22 @@ def step(
         return None, EventResult.NO_CONSENT, effects
     if state is None:
         state = Visitor(event.visitor)
-    state.unmeasured = not permits & _COUNT
+    unmeasured = not permits & _COUNT
+    traced = traced or state.unmeasured != unmeasured  # a change of consent stays, also that of a shed event
+    state.unmeasured = unmeasured
     reported = is_report(event)
+    most = ruleset.options.visitor_events_per_minute_max  # 4
+    # What others report of a visitor is not of his making: a bot must not keep a call centre's word out.
+    shed = most > 0 and not reported and not take(state, position.timestamp, most)
+    if shed and not traced:
+        return state, _SHED, effects
     state.offset = offset
     if now > state.clock:
         state.clock = now
-    hashed = id_hash(event.id)  # 4
+    if shed:  # but there is a trace
+        _reschedule(state, ruleset)
+        return state, _SHED, effects
+    hashed = id_hash(event.id)
     if hashed in state.recent or hashed in state.reported:
         _reschedule(state, ruleset)
         return state, EventResult.DUPLICATE, effects
@@ -94,8 +105,6 @@ def step(
         receive(state, event, ts, ruleset, effects)
     if reported or now - ts > ruleset.options.max_lateness_ms:  # 5
         result = EventResult.REPORTED if reported else _LATE
-        if not reported:
-            remember_id(state, hashed)
         _late(state, event, ts, ruleset, effects, hashed)
     else:
         result = _APPLIED
@@ -113,6 +122,14 @@ def tick(state: Visitor, ruleset: Ruleset, now: int) -> tuple[Visitor | None, li
     if not state.sessions and state.due <= now:
         return None, effects
     return state, effects
+
+
+def _after_timers(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect]) -> Visitor | None:
+    _fire_due(state, ruleset, now, effects)
+    if not state.sessions and _matters_until(state, ruleset) <= now:
+        # tick() would have said that the row may go; whether it was asked in between must make no difference.
+        return None
+    return state
 
 
 # --- an event ------------------------------------------------------------------------------------------------
@@ -164,6 +181,8 @@ def _keys_concerned(fed: list[Listening]) -> set[int]:
 
 
 def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect], hashed: int) -> None:
+    if not is_report(event):
+        remember_id(state, hashed)
     session = _find_session(state, event, ts, ruleset) or Session(id=event.session or "", start=ts, last=ts)
     moment = Moment(state, session, event, event.id, ts, ruleset, effects)
     told(moment, event, hashed)

@@ -37,6 +37,7 @@ class EngineOptions:
     max_lateness_ms: int = 10 * 60_000
     attribution_window_ms: int = 24 * 3_600_000
     outcome_delay_ms: int = 3 * 86_400_000  # how much later than it happened an outcome may be told of
+    visitor_events_per_minute_max: int = 1_200  # of the log's time; 0: no limit
     consent_default: bool = True
     allowed_link_hosts: frozenset[str] = frozenset()
     signals: SignalOptions = _SIGNALS

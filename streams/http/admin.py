@@ -94,7 +94,7 @@ class Explain:
 def private_app(services: Services, more: Sequence[Call] = (), worth: Worth | None = None) -> Starlette:
     """The application of the private port. `worth` shows the metrics; whoever gives it closes it."""
     worth = worth or Worth(services.totals, services.settings.worth_every_s)
-    workers = Workers(services.reader.client, services.settings.redis_timeout_ms)
+    workers = Workers(services.reader.client, services.settings.redis_timeout_ms, services.settings.cache_prefix)
     visitors = Visitors(services, workers)
     calls = [
         Call("explain", "GET", "/v1/explain", "explain", Explain(workers).get,

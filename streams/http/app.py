@@ -41,11 +41,11 @@ _UNCOUNTED = frozenset({"/healthz", "/readyz", "/v1/suggestions/stream"})
 
 def build_services(settings: Settings, keys: Keys, *, development: bool = False) -> Services:
     """Make what the handlers need. Nothing is connected yet: see `EventLog.start`."""
-    reader = SuggestionReader(settings.redis_url, settings.redis_timeout_ms)
-    counts, places = None, None
+    reader = SuggestionReader(settings.redis_url, settings.redis_timeout_ms, settings.cache_prefix)
+    counts, places, prefix = None, None, settings.cache_prefix
     if settings.limits_in == "redis":
-        counts = CountsInRedis(reader.client, settings.redis_timeout_ms)
-        places = PlacesInRedis(reader.client, settings.redis_timeout_ms, settings.streams_per_visitor_max)
+        counts = CountsInRedis(reader.client, settings.redis_timeout_ms, prefix)
+        places = PlacesInRedis(reader.client, settings.redis_timeout_ms, settings.streams_per_visitor_max, prefix)
     return Services(
         settings=settings,
         access=Access(

@@ -116,6 +116,7 @@ class EventLog:
     async def _connect(self) -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.kafka_bootstrap,
+            client_id=self._settings.app_id,
             acks="all",
             request_timeout_ms=int(ACK_TIMEOUT_S * 1000),
             max_batch_size=256 * 1024,  # a full request of 500 events of ordinary size in one go

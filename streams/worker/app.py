@@ -45,6 +45,8 @@ def build_app(settings: Settings, link: Link, machine: Machine, partitions: int,
     """The app, not yet started. `scratch`: a folder for what Faust insists on writing (nothing of ours)."""
     app = WorkerApp(
         settings.app_id,
+        # By it Kafka sets quotas and names whom it has trouble with.
+        broker_client_id=settings.app_id,
         broker="kafka://" + settings.kafka_bootstrap.replace(",", ";"),
         key_serializer="raw",
         value_serializer="raw",

@@ -6,7 +6,7 @@
    its row, with the batch's earlier events applied again.
 4. A record that asks for an erasure drops what is kept of its visitor, in its place among the events.
 5. Then every visitor that was touched is encoded, so that its row is exactly the state after this batch, whatever
-   is applied while the row is on its way.
+   is applied while the row is on its way. Events that were shed touch nobody: their visitor's row stays unwritten.
 """
 
 from __future__ import annotations
@@ -199,6 +199,10 @@ class Applier:
             work.results[result] += 1
             if result is EventResult.REPLAYED:
                 return True
+            if result is EventResult.SHED:
+                memory.shed(visitor, record.offset, timestamp)
+                if state.offset != record.offset:  # else its timers came first
+                    return True
         memory.doomed.discard(visitor)
         if state is None:
             self._forget(memory, visitor, record.offset, work)
@@ -342,14 +346,14 @@ class Applier:
                 memory.doomed.add(visitor)
             if effects:
                 self._collect(work, effects, None)
-        for visitor in [name for name in memory.doomed if memory.visitor(name).offset < memory.committed]:
+        for visitor in [name for name in memory.doomed if memory.last_offset(name) < memory.committed]:
             work.dirty[visitor] = None
 
     def _encode(self, memory: PartitionMemory, work: Work) -> None:
         for visitor, state in work.dirty.items():
             if state is None:
                 doomed = visitor in memory.doomed
-                offset = memory.visitor(visitor).offset if doomed else memory.buried[visitor]
+                offset = memory.last_offset(visitor) if doomed else memory.buried[visitor]
                 key = visitor.encode()
                 # One that came and went in this very batch leaves a mark too, if what he did has been counted.
                 if doomed or visitor in work.before or visitor in work.erased or key in work.counted:

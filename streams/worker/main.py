@@ -116,8 +116,10 @@ class Worker:
         self._rules = Rules(settings, engine_options(settings), applier.use) if machine is None else None
         lease = Lease(settings.broker_session_timeout_s, 2 * settings.broker_heartbeat_s)
         self._link = Link(settings, lease, Ledger())
-        self._sender = RecordSender(settings.kafka_bootstrap, lease, settings.send_timeout_s)
-        self._delivery = Delivery(settings.redis_url, settings.redis_timeout_ms)
+        self._sender = RecordSender(
+            settings.kafka_bootstrap, lease, settings.send_timeout_s, settings.app_id
+        )
+        self._delivery = Delivery(settings.redis_url, settings.redis_timeout_ms, settings.cache_prefix)
         self._link.procedure = BatchProcedure(
             applier, self._sender, self._delivery, self._link.ledger, settings.topic, changelog_name(settings),
         )

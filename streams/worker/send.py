@@ -38,17 +38,18 @@ class Written(NamedTuple):
 class RecordSender:
     """Sends through a producer of its own, with acks=all, while the lease is valid."""
 
-    def __init__(self, bootstrap: str, lease: Lease, timeout_s: float) -> None:
+    def __init__(self, bootstrap: str, lease: Lease, timeout_s: float, client_id: str) -> None:
         self._bootstrap = bootstrap
         self._lease = lease
         self._timeout_s = timeout_s
+        self._client_id = client_id
         self._producer: Any = None
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailableError."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX,
-            request_timeout_ms=int(self._timeout_s * 1000),
+            bootstrap_servers=self._bootstrap, client_id=self._client_id, acks="all", linger_ms=0,
+            max_batch_size=BATCH_BYTES_MAX, request_timeout_ms=int(self._timeout_s * 1000),
         )
         try:
             await self._producer.start()
