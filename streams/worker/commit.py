@@ -8,10 +8,6 @@
    b. send a portion as one record batch; await; then the next.
 5. Mark the batch done. Only then may its offsets be committed.
 
-Two batches of a partition may be under way, the later one step behind: its steps 2 and 3 go on while the earlier one
-is in 4. For a crash this is as if both had been one batch. A batch whose predecessor was dropped takes no further step:
-its rows would say that the predecessor's effects are out.
-
 A crash after 1 leaves nothing. After 2 or 3: the state is the old one, the events are read again and make the same
 effects with the same ids. After 4: the rows carry the offset of their last event, which is recognised. After 5, before
 the commit: the same. Of rows that were sent in several record batches some may be there and some not: each visitor
@@ -51,6 +47,8 @@ from streams.telemetry import (
     STEP_SECONDS,
     TIMERS_FIRED,
     WITHDRAWALS,
+    outcome_label,
+    rule_label,
 )
 from streams.worker.apply import Applier, Work
 from streams.worker.clock import wall_ms
@@ -98,9 +96,9 @@ class BatchProcedure:
     async def run(self, batch: Batch, memory: PartitionMemory, caught_up_at: int | None = None) -> None:
         """The procedure for one begun batch (see `Applier.apply` for `caught_up_at`). Raises what the sender raises.
 
-        Step 1 is taken at once, while the partition's batch before may still await its acknowledgements; 2 and 3 when
-        that one has come to 4, the others when it is done. However it ends, the batch is finished in the ledger; when
-        it ends early, its partition's memory is ahead of the changelog and must be forgotten.
+        Step 1 is taken at once, while the partition's batch before may still await its acknowledgements; 2 to 5 begin
+        when that one is done. However it ends, the batch is finished in the ledger; when it ends early, its
+        partition's memory is ahead of the changelog and must be forgotten.
         """
         stage, tenure = Stage.DROPPED, self._sender.tenure
         try:
@@ -110,14 +108,10 @@ class BatchProcedure:
             work = self._applier.apply(memory, batch.records, wall_ms(), caught_up_at)
             applied_s = time.perf_counter() - begun
             batch.clock = memory.clock_text()
-            async with memory.telling:
-                if batch.dropped:
+            async with memory.lock:
+                if batch.dropped:  # the one before failed: these rows would say that its effects are out
                     return
-                told = await self._tell(batch, memory, work, live, tenure)
-            async with memory.keeping:
-                if batch.dropped:
-                    return
-                await self._keep(batch, memory, work, told, tenure)
+                await self._leave(batch, memory, work, live, tenure)
             stage = Stage.DONE
         finally:
             self._ledger.finish(batch, stage)
@@ -129,10 +123,7 @@ class BatchProcedure:
                 HOP_SECONDS.labels("fetched").observe(max(0, batch.taken_ms - batch.records[-1].timestamp) / 1000)
         count(work)
 
-    async def _tell(
-        self, batch: Batch, memory: PartitionMemory, work: Work, live: bool, tenure: int
-    ) -> asyncio.Future[bool]:
-        """Steps 2 and 3. Returns what to await before the batch is done: what is told to the cache."""
+    async def _leave(self, batch: Batch, memory: PartitionMemory, work: Work, live: bool, tenure: int) -> None:
         records, partition = batch.records, batch.partition
         applied = time.perf_counter()
 
@@ -143,39 +134,33 @@ class BatchProcedure:
         sent = time.perf_counter()
 
         # 3. Suggestions to the cache.
-        if memory.told is not None:
-            await memory.told  # or this batch's progress could be overtaken by the one before
         progress = {partition: records[-1].offset} if records else {}
-        memory.told = told = asyncio.ensure_future(self._delivery.deliver(work.changes, progress))
+        telling: asyncio.Future[bool] | None = None
         if work.changes:
-            await told
-        if records:
-            HOP_SECONDS.labels("effects").observe(sent - applied)
-            HOP_SECONDS.labels("delivered").observe(time.perf_counter() - sent)
+            await self._delivery.deliver(work.changes, progress)
+        elif progress:
+            telling = asyncio.ensure_future(self._delivery.deliver((), progress))
+        delivered = time.perf_counter()
         if work.received and live:
             now = wall_ms()
             for received in work.received:
                 END_TO_END_SECONDS.observe(max(0, now - received) / 1000)
-        return told
-
-    async def _keep(
-        self, batch: Batch, memory: PartitionMemory, work: Work, told: asyncio.Future[bool], tenure: int
-    ) -> None:
-        """Steps 4 and 5."""
-        began = time.perf_counter()
 
         # 4. Rows to the changelog, acknowledged.
         for rows, lines in portions(work.rows, work.counted, memory.totals):
-            for written in await self._sender.send(batch.partition, {self._changelog: rows}, tenure):
+            for written in await self._sender.send(partition, {self._changelog: rows}, tenure):
                 memory.wrote(*written)
             memory.unpublished.update(lines)
             CHANGELOG_BYTES.inc(sum(map(len, lines.values())))
-        await told
+        if telling is not None:
+            await telling
 
         # 5. Done.
-        if batch.records:
-            memory.done = max(memory.done, batch.records[-1].offset)
-            HOP_SECONDS.labels("changelog").observe(time.perf_counter() - began)
+        if records:
+            memory.done = max(memory.done, records[-1].offset)
+            HOP_SECONDS.labels("effects").observe(sent - applied)
+            HOP_SECONDS.labels("delivered").observe(delivered - sent)
+            HOP_SECONDS.labels("changelog").observe(time.perf_counter() - delivered)
 
 
 def count(work: Work) -> None:
@@ -186,11 +171,12 @@ def count(work: Work) -> None:
         DEAD_LETTERS.labels(letter.reason.value).inc()
     for effect in work.effects:
         if type(effect) is Decision:
-            DECISIONS.labels(effect.rule, effect.kind, effect.arm, effect.reason or "").inc()
+            DECISIONS.labels(rule_label(effect.rule), effect.kind, effect.arm, effect.reason or "").inc()
         elif type(effect) is OutcomeRecord:
-            OUTCOMES.labels(effect.outcome, effect.kind).inc()
+            outcome = outcome_label(effect.outcome)
+            OUTCOMES.labels(outcome, effect.kind).inc()
             if effect.amount:
-                OUTCOME_AMOUNT.labels(effect.outcome, effect.kind).inc(max(0.0, effect.amount))
+                OUTCOME_AMOUNT.labels(outcome, effect.kind).inc(max(0.0, effect.amount))
         elif type(effect) is Withdrawal:
             WITHDRAWALS.labels(effect.reason).inc()
     TIMERS_FIRED.inc(work.woken)

@@ -94,10 +94,7 @@ class PartitionMemory:
         self.persisted = -1  # up to here (changelog offset) nothing is in the changelog that is not here
         self.retained = False  # kept over a rebalance: authoritative up to `done`
         self.ready = False  # recovered
-        # One batch at a time sends its effects, one its rows; both locks are taken in the order of the batches.
-        self.telling = asyncio.Lock()
-        self.keeping = asyncio.Lock()
-        self.told: asyncio.Future[bool] | None = None  # the last batch's word to the cache
+        self.lock = asyncio.Lock()  # one batch at a time leaves for Kafka
         self.sessions = 0  # live ones of the visitors that were touched
         self._sessions_of: dict[str, int] = {}
 

@@ -33,7 +33,7 @@ SHOP = ["--format", "snowplow_ecommerce", "--rules", str(RECORDING.parent / "rul
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return write(tmp_path_factory.mktemp("site"), 3_000)
+    return write(tmp_path_factory.mktemp("site"), 2_000)
 
 
 def case_of(site: tuple[Path, Path], **resources: int) -> Case:
@@ -212,6 +212,17 @@ def test_lines_that_are_no_events_are_said(tmp_path: Path, capsys: pytest.Captur
     file.write_text("broken\n" + file.read_text())
     assert run(file, "--rules", rules) == 0
     assert "lines that could not be read: 1" in " ".join(capsys.readouterr().out.split())
+
+
+def test_outcomes_without_an_amount_are_said_and_found_all_the_same(
+    site: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = (site[1] / "outcomes.yaml").read_text().replace("cost: 11.20", "cost: {of: minutes, times: 1}")
+    (tmp_path / "outcomes.yaml").write_text(rules)
+    assert run(site[0], "--rules", tmp_path) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "had no amount: their cost is not in it" in out
+    assert "Form error: address: iban: 0.00 EUR" in out
 
 
 @pytest.mark.parametrize("consent", ["denied", {"personalization": True, "measurement": False}])

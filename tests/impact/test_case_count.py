@@ -85,19 +85,6 @@ def test_the_sums_are_those_of_a_count_by_hand(seed: int, lane: int) -> None:
         assert (made == by_hand(everybody, antecedent, lane, counts.windows[lane])).all()
 
 
-def test_shards_add_up_to_the_whole() -> None:
-    everybody = people(200, 4)
-    whole, parts = counts_of(everybody), counts_of(everybody[:70])
-    parts.merge(counts_of(everybody[70:]))
-    assert parts.visitors == whole.visitors
-    for antecedent, row in whole.rows.items():
-        for lane in range(3):
-            other = parts.strata(lane)
-            for mine, theirs in zip(whole.strata(lane)[:2], other[:2], strict=True):
-                assert (mine[row] == theirs[parts.rows[antecedent]]).all()
-            assert whole.paid(antecedent, lane) == parts.paid(antecedent, lane)
-
-
 def test_money_is_of_all_that_followed_within_the_window() -> None:
     counts = Counts([HOUR_MS], [True])
     counts.add([0, 10], [[LETTERS[0]], []], [0], [[(20, 5_000_000), (HOUR_MS - 1, 2_000_000), (HOUR_MS, 1_000_000)]])

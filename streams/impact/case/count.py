@@ -164,27 +164,6 @@ class Counts:
         self.rows = {names[row]: index for index, row in enumerate(kept)}
         self.money = {key: paid for key, paid in self.money.items() if key[0] in self.rows}
 
-    def merge(self, other: Counts) -> None:
-        """Add what another process, or another shard, counted of other visitors."""
-        self.tidy()
-        other.tidy()
-        rows = [self.row(one) for one in other.rows]
-        self.tidy_room()
-        self.table[rows] += other.table[: len(rows)]
-        self.reached += other.reached
-        self.moments += other.moments
-        for key, paid in other.money.items():
-            mine = self.money.setdefault(key, [0, 0, 0])
-            mine[:] = [one + more for one, more in zip(mine, paid, strict=True)]
-        self.dropped += other.dropped
-        self.visitors += other.visitors
-        self.tidy()
-
-    def tidy_room(self) -> None:
-        """Room in the table for every row."""
-        while len(self.table) < len(self.rows):
-            self.table = np.concatenate([self.table, np.zeros_like(self.table)])
-
     def _of(self, columns: slice) -> Table:
         return self.table.reshape(len(self.table), self.slots, _WIDTH)[:, :, columns].astype(np.int64)
 

@@ -136,8 +136,8 @@ def make_case(studied: Studied, program: Program, top: int = TOP, seconds: float
     labels = {one.name: one.label or one.name for one in program.outcomes}
     judged, found = studied.judged, studied.candidates
     groups = studied.instead.grouped(found, judged.error)
-    own = sorted(groups, key=lambda number: (-found[number].cost, number))
-    shown = [number for number in own if found[number].cost > 0][:top]
+    own = sorted(groups, key=lambda number: (-found[number].cost, -found[number].extra, number))
+    shown = own[:top]
     counted = sorted({row for _, row in _asked(studied)})
     return Case(
         files=studied.files, first_ts=studied.first_ts, last_ts=studied.last_ts, events=studied.costs.events,

@@ -2,7 +2,7 @@
 
 1. Parts are read; each visitor's events go to one shard. A recording of up to IN_MEMORY_BYTES stays in memory, a larger
    one goes through files in a temporary folder, so that a shard and the counts are all that is held.
-2. Every shard is counted (`count`), shards are added up, the questions are answered (`judge`).
+2. One shard after the other is counted (`count`), and the questions are answered (`judge`).
 3. The same shards are gone through again for the findings that will be shown (`instead`).
 """
 

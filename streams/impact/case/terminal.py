@@ -16,20 +16,15 @@ _DAYS_MAX = 14
 
 def print_case(case: Case, console: Console, *, drafts: bool = True) -> None:
     """Costs, findings, and their draft rules."""
-    console.print(
-        f"{count(case.events)} events of {count(case.visitors)} visitors, {day(case.first_ts)} to {day(case.last_ts)}; "
-        f"{case.seconds:g} s", style="dim",
-    )  # fmt: skip
-    for file in case.files:
-        for number, why in file.bad_lines[:_BAD_LINES_MAX]:
-            console.print(f"{escape(file.path)}:{number}: {escape(why)}", style="yellow")
-        if file.bad:
-            console.print(f"{escape(file.path)}: lines that could not be read: {count(file.bad)}", style="yellow")
+    _recording(case, console)
     console.rule(
         f"[bold]What anti-conversions cost[/]: {round_money(case.cost, case.currency)}, "
         f"{round_money(case.cost / span(case), case.currency)} a day", align="left",
     )  # fmt: skip
     console.print(_costs(case))
+    unpriced = sum(one.unpriced for one in case.costs if one.kind == "anti_conversion")
+    if unpriced:
+        console.print(f"{count(unpriced)} had no amount: their cost is not in it", style="yellow")
     if len(case.days) > 1:
         console.print(_days(case))
     console.rule("[bold]What came before[/]", align="left")
@@ -48,6 +43,18 @@ def print_case(case: Case, console: Console, *, drafts: bool = True) -> None:
         for one in case.findings:
             console.rule(f"draft: {one.rule}.yaml", align="left", style="dim")
             console.out(one.draft, highlight=False, end="")
+
+
+def _recording(case: Case, console: Console) -> None:
+    console.print(
+        f"{count(case.events)} events of {count(case.visitors)} visitors, {day(case.first_ts)} to {day(case.last_ts)}; "
+        f"{case.seconds:g} s", style="dim",
+    )  # fmt: skip
+    for file in case.files:
+        for number, why in file.bad_lines[:_BAD_LINES_MAX]:
+            console.print(f"{escape(file.path)}:{number}: {escape(why)}", style="yellow")
+        if file.bad:
+            console.print(f"{escape(file.path)}: lines that could not be read: {count(file.bad)}", style="yellow")
 
 
 def _table(*names: str) -> Table:

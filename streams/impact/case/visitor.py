@@ -23,10 +23,9 @@ _at_of = attrgetter("at")
 
 
 class Visit(NamedTuple):
-    """One visitor: when each event was, its type and antecedents; by lane its beginning and what happened."""
+    """One visitor: when each event was, and its antecedents; by lane its beginning and what happened."""
 
     times: list[int]
-    types: list[str]
     steps: list[list[Antecedent]]
     begins: list[int]
     happened: list[Happened]
@@ -82,7 +81,7 @@ class Watcher:
                 if at >= 0:
                     steps[at].append(Antecedent("signal", one.outcome.removeprefix(SIGNAL), 1, "signal"))
         declared = [one for one in outcomes if not one.outcome.startswith(SIGNAL)]
-        return Visit(times, types, steps, [_begin(lane, types) for lane in self.lanes], list(happened), declared)
+        return Visit(times, steps, [_begin(lane, types) for lane in self.lanes], list(happened), declared)
 
     def _usable(self, events: Sequence[Event]) -> list[Event]:
         seen: set[str] = set()

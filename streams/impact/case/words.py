@@ -76,6 +76,7 @@ def cautions(case: Case) -> list[tuple[str, str]]:
             f"anti-conversion that it makes sense for. These are {looked or 'none'}. Asked so often, chance alone "
             f"answers yes to some. Of all findings at most {percent(case.rate_false)} are false on average (Benjamini "
             "and Yekutieli), and the intervals are wider for the same reason."
+            + (f" {count(case.dropped)} things too rare to be counted were left out." if case.dropped else "")
         ),
         "Costs overlap": (
             "One visitor may be in several findings: their costs do not add up. What says nothing beyond a stronger "
