@@ -85,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_port: int = 8080
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9464
+    worth_every_s: float = 60.0  # what rules are worth is computed for a scrape this long after the last time
     keys_file: Path | None = None
     visitor_ids: Literal["minted", "capability"] = "minted"
     token_ttl_s: int = 3600

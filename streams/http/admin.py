@@ -22,10 +22,10 @@ from streams.http.access import Access, credentials, unauthorized
 from streams.http.answers import Answer, Endpoint, on_avert_error, on_defect, on_http_exception
 from streams.http.asking import ask_worker, visitor_named
 from streams.http.caller import Services
-from streams.http.operations import metrics
 from streams.http.rules import Rules
 from streams.http.visitors import Visitors
 from streams.http.workers import Workers
+from streams.http.worth import Worth
 from streams.keys import AdminScope, key_name
 from streams.telemetry import ADMIN_CALLS, log
 
@@ -91,8 +91,9 @@ class Explain:
         return Answer(body, status, {})
 
 
-def private_app(services: Services, more: Sequence[Call] = ()) -> Starlette:
-    """The application of the private port."""
+def private_app(services: Services, more: Sequence[Call] = (), worth: Worth | None = None) -> Starlette:
+    """The application of the private port. `worth` shows the metrics; whoever gives it closes it."""
+    worth = worth or Worth(services.totals, services.settings.worth_every_s)
     workers = Workers(services.reader.client, services.settings.redis_timeout_ms, services.settings.cache_prefix)
     visitors = Visitors(services, workers)
     calls = [
@@ -105,7 +106,7 @@ def private_app(services: Services, more: Sequence[Call] = ()) -> Starlette:
     ]
     return Starlette(
         routes=[
-            Route("/metrics", metrics),
+            Route("/metrics", worth.metrics),
             *(
                 Route(call.path, Endpoint(Audited(call, services.access).handle), methods=[call.method])
                 for call in calls

@@ -47,6 +47,8 @@ from streams.telemetry import (
     STEP_SECONDS,
     TIMERS_FIRED,
     WITHDRAWALS,
+    outcome_label,
+    rule_label,
 )
 from streams.worker.apply import Applier, Work
 from streams.worker.clock import wall_ms
@@ -167,11 +169,12 @@ def count(work: Work) -> None:
         DEAD_LETTERS.labels(letter.reason.value).inc()
     for effect in work.effects:
         if type(effect) is Decision:
-            DECISIONS.labels(effect.rule, effect.kind, effect.arm, effect.reason or "").inc()
+            DECISIONS.labels(rule_label(effect.rule), effect.kind, effect.arm, effect.reason or "").inc()
         elif type(effect) is OutcomeRecord:
-            OUTCOMES.labels(effect.outcome, effect.kind).inc()
+            outcome = outcome_label(effect.outcome)
+            OUTCOMES.labels(outcome, effect.kind).inc()
             if effect.amount:
-                OUTCOME_AMOUNT.labels(effect.outcome, effect.kind).inc(max(0.0, effect.amount))
+                OUTCOME_AMOUNT.labels(outcome, effect.kind).inc(max(0.0, effect.amount))
         elif type(effect) is Withdrawal:
             WITHDRAWALS.labels(effect.reason).inc()
     TIMERS_FIRED.inc(work.woken)

@@ -18,19 +18,23 @@ from typing import Any
 import msgspec
 
 from streams.core.about import about
+from streams.core.outcome import ALL_COSTS, PROGRAMME
 from streams.core.ruleset import Ruleset
-from streams.core.totals import RuleLine, Totals
+from streams.core.totals import OutcomeLine, RuleLine, Totals
 from streams.errors import AvertError
 from streams.telemetry import (
     CREDITED_AMOUNT,
     CREDITED_OUTCOMES,
     CREDITED_VISITORS,
     EXPOSED_VISITORS,
+    OTHER,
     OUTCOME_PRICE_AMOUNT,
     OUTCOME_PRICE_OUTCOMES,
     RECEIPTS_COUNTED,
     TOTALS_REFUSED,
     log,
+    outcome_label,
+    rule_label,
 )
 from streams.worker.commit import Sender
 from streams.worker.partition import PartitionMemory
@@ -39,7 +43,6 @@ from streams.worker.send import Row
 PUBLISH_S = 1.0
 ABOUT_KEY = b"about"
 _MICROS = 1_000_000
-_METERED_LINES_MAX = 2_000  # rules x arms of one worker in its metrics; the topic and GET /v1/impact have them all
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -102,15 +105,11 @@ def meter(totals: list[Totals]) -> None:
         whole.absorb(one.lines.values())
     for gauge in _GAUGES:
         gauge.clear()
-    shown = 0
-    for _, line in sorted(whole.lines.items()):
-        if not isinstance(line, RuleLine):
-            for version, priced in line.prices.items():
-                OUTCOME_PRICE_OUTCOMES.labels(line.outcome, version).set(priced.outcomes)
-                OUTCOME_PRICE_AMOUNT.labels(line.outcome, version).set(priced.micros / _MICROS)
-        elif shown < _METERED_LINES_MAX:
-            shown += 1
+    for line in whole.lines.values():
+        if isinstance(line, RuleLine):
             _meter_rule(line)
+        else:
+            _meter_prices(line)
     TOTALS_REFUSED.set(sum(one.refused for one in totals))
 
 
@@ -121,11 +120,24 @@ _GAUGES: tuple[Any, ...] = (
 
 
 def _meter_rule(line: RuleLine) -> None:
-    """Variants of an arm are added up."""
-    EXPOSED_VISITORS.labels(line.rule, line.arm).inc(line.exposed)
+    """Variants of an arm are added up, and so are the rules beyond the cap (telemetry.py), as `other`.
+
+    The programme is no rule among others: adding it to them would count everybody twice.
+    """
+    rule = line.rule if line.rule == PROGRAMME else rule_label(line.rule)
+    EXPOSED_VISITORS.labels(rule, line.arm).inc(line.exposed)
     for kind, count in line.receipts.items():
-        RECEIPTS_COUNTED.labels(line.rule, kind).inc(count)
+        RECEIPTS_COUNTED.labels(rule, kind).inc(count)
     for name, share in line.outcomes.items():
-        CREDITED_VISITORS.labels(line.rule, line.arm, name).inc(share.visitors)
-        CREDITED_OUTCOMES.labels(line.rule, line.arm, name).inc(share.outcomes)
-        CREDITED_AMOUNT.labels(line.rule, line.arm, name).inc(share.micros / _MICROS)
+        outcome = name if name == ALL_COSTS else outcome_label(name)
+        CREDITED_VISITORS.labels(rule, line.arm, outcome).inc(share.visitors)
+        CREDITED_OUTCOMES.labels(rule, line.arm, outcome).inc(share.outcomes)
+        CREDITED_AMOUNT.labels(rule, line.arm, outcome).inc(share.micros / _MICROS)
+
+
+def _meter_prices(line: OutcomeLine) -> None:
+    outcome = outcome_label(line.outcome)
+    for version, priced in line.prices.items():  # bounded where they are counted: PRICES_MAX
+        price = OTHER if outcome == OTHER else version
+        OUTCOME_PRICE_OUTCOMES.labels(outcome, price).inc(priced.outcomes)
+        OUTCOME_PRICE_AMOUNT.labels(outcome, price).inc(priced.micros / _MICROS)
