@@ -112,6 +112,12 @@ def test_a_consent_is_withdrawn_by_an_event_beyond_the_limit():
     assert (log.results[-1], log.state) == (EventResult.NO_CONSENT, None)
 
 
+def test_a_consent_to_being_counted_that_a_shed_event_takes_back_stays():
+    log = Log(compiled(options=TWO)).all((0, "a"), (1, "a"))
+    log.add(2, "a", context={"consent": {"personalization": True, "measurement": False}})
+    assert (log.results[-1], log.state.unmeasured, log.state.offset) == (EventResult.SHED, True, 2)
+
+
 def test_a_timer_that_is_due_fires_before_a_shed_event_and_the_row_says_how_far_it_is():
     log = Log(compiled(Idle(100), options=TWO)).all((0, "a"), (1, "a"), (101, "a"))
     assert (log.results[-1], log.at, log.state.offset) == (EventResult.SHED, [101], 2)
