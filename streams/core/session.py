@@ -82,7 +82,7 @@ class Session:
     __hash__ = None  # type: ignore[assignment]
 
     def fields(self) -> list[Any]:
-        """All of it, in the order of the row."""
+        """All of it, in the order of the arguments."""
         return [
             self.id, self.start, self.last, self.explicit, self.events, self.page_views, self.returning,
             self.entry_path, self.referrer_host, self.device, self.country, self.locale, self.campaign, self.states,
@@ -140,7 +140,7 @@ class Visitor:
     __hash__ = None  # type: ignore[assignment]
 
     def fields(self) -> list[Any]:
-        """All of it but the name, which is the row's key, in the order of the row."""
+        """All of it but the name, in the order of the arguments."""
         return [
             "", self.offset, self.due, self.clock, self.visits, self.recent,
             [session.fields() for session in self.sessions], self.exposures, self.live, self.history,

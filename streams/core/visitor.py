@@ -4,7 +4,8 @@
 2. A row is ``version | offset | due | MessagePack``; offset and due can be read without decoding the rest.
 3. A row of an older version is still read (`_READERS`); an unknown version is refused with a message.
    Version 1 knew no totals: its exposures were never counted, so they are not credited either (`_read_v1`).
-   Up to version 2 the recent ids were a list of numbers.
+   Up to version 2 the recent ids were a list of numbers. Up to version 3 every time stood there in full; what stands
+   in its place since says packing.py.
 4. The visitor's id is the row's key and does not stand in the row.
 """
 
@@ -17,6 +18,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.core.effects import Arm
+from streams.core.packing import Tables, pack_visitor
 from streams.core.session import ID_BYTES, NEVER, RECENT_IDS_MAX, Session, State, Visitor
 from streams.errors import RowVersionError
 
@@ -27,7 +29,7 @@ CREDITS_MAX = 64  # outcomes by name that one exposure is credited with; outcome
 REPORTED_MAX = 64  # late and reported outcomes of one visitor whose ids are kept: more calls than anybody makes in days
 WITHDRAWN = 8  # a bit of `LiveSuggestion.answered`
 HISTORIES_MAX = 64  # rules with a remembered firing; the one longest ago goes
-ROW_VERSION = 3
+ROW_VERSION = 4
 
 __all__ = [
     "NEVER", "RECENT_IDS_MAX", "Exposure", "History", "LiveSuggestion", "RowHeader", "Session", "State", "Visitor",
@@ -69,7 +71,49 @@ class History(msgspec.Struct, array_like=True, gc=False):
 
 
 class _SessionRow(msgspec.Struct, array_like=True, gc=False):
-    """A `Session` as it stands in a row: its fields, in their order."""
+    """A `Session` as it stands in a row: packing.py has what the last seven are."""
+
+    id: str
+    start: int
+    last: int
+    explicit: bool = False
+    events: int = 0
+    page_views: int = 0
+    returning: bool = False
+    entry_path: str | None = None
+    referrer_host: str | None = None
+    device: str | None = None
+    country: str | None = None
+    locale: str | None = None
+    campaign: dict[str, str] = {}
+    keys: list[int] = []
+    times: list[int | bytes] = []
+    states: list[State] = []
+    holding: list[int] = []
+    fired: list[int] = []
+    timers: list[int] = []
+    due: int = NEVER
+
+
+class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
+    """A `Visitor` as it stands in a row. Fields are only ever added at the end."""
+
+    clock: int = 0
+    visits: int = 0
+    recent: bytes = b""
+    sessions: list[_SessionRow] = []
+    exposures: list[Exposure] = []
+    live: list[LiveSuggestion] = []
+    history: dict[str, History] = {}
+    programme: Exposure | None = None  # to any rule, in the arm of the global holdout
+    reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they happened, s
+    unmeasured: bool = False
+    minute: int = 0  # of the log
+    taken: int = 0
+
+
+class _SessionRow3(msgspec.Struct, array_like=True, gc=False):
+    """A `Session` up to version 3: its fields, in their order."""
 
     id: str
     start: int
@@ -91,8 +135,8 @@ class _SessionRow(msgspec.Struct, array_like=True, gc=False):
     due: int = NEVER
 
 
-class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
-    """A `Visitor` as it stands in a row. Fields are only ever added at the end."""
+class _VisitorRow3(msgspec.Struct, array_like=True, gc=False):
+    """A `Visitor` up to version 3. Its rows may end early."""
 
     visitor: str = ""
     offset: int = -1
@@ -100,14 +144,14 @@ class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
     clock: int = 0
     visits: int = 0
     recent: bytes | list[int] = b""
-    sessions: list[_SessionRow] = []
+    sessions: list[_SessionRow3] = []
     exposures: list[Exposure] = []
     live: list[LiveSuggestion] = []
     history: dict[str, History] = {}
-    programme: Exposure | None = None  # to any rule, in the arm of the global holdout
-    reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they happened, s
+    programme: Exposure | None = None
+    reported: dict[int, int] = {}
     unmeasured: bool = False
-    minute: int = 0  # of the log; absent in rows of before shedding
+    minute: int = 0  # absent in rows of before shedding
     taken: int = 0
 
 
@@ -121,19 +165,42 @@ class RowHeader(NamedTuple):
 _HEADER = struct.Struct(">Bqq")
 _encode_body = msgspec.msgpack.Encoder().encode
 _decode_body = msgspec.msgpack.Decoder(_VisitorRow).decode
+_decode_body_v3 = msgspec.msgpack.Decoder(_VisitorRow3).decode
 
 
 def encode_visitor(state: Visitor) -> bytes:
     """The visitor's row, current version. Equal states give equal bytes; never empty."""
-    return _HEADER.pack(ROW_VERSION, state.offset, state.due) + _encode_body(state.fields())
+    return _HEADER.pack(ROW_VERSION, state.offset, state.due) + _encode_body(pack_visitor(state))
 
 
 def _read(visitor: str, row: bytes) -> Visitor:
     read = _decode_body(memoryview(row)[_HEADER.size :])
+    _check_recent(read.recent)
+    _, offset, due = _HEADER.unpack_from(row)
+    state = Visitor(visitor, offset, due, *msgspec.structs.astuple(read))
+    state.sessions = [_session(session) for session in read.sessions]
+    return state
+
+
+def _session(read: _SessionRow) -> Session:
+    tables = Tables(read.keys, read.times)
+    return Session(
+        read.id, read.start, read.last, read.explicit, read.events, read.page_views, read.returning, read.entry_path,
+        read.referrer_host, read.device, read.country, read.locale, read.campaign, tables.states(read.states),
+        [tables.key(place) for place in read.holding], tables.keyed(read.fired), tables.timers(read.timers), read.due,
+    )  # fmt: skip
+
+
+def _check_recent(recent: bytes) -> None:
+    if len(recent) % ID_BYTES:
+        raise msgspec.DecodeError(f"{len(recent)} bytes of recent ids")
+
+
+def _read_v3(visitor: str, row: bytes) -> Visitor:
+    read = _decode_body_v3(memoryview(row)[_HEADER.size :])
     if isinstance(read.recent, list):
         read.recent = struct.pack(f">{len(read.recent)}Q", *read.recent)
-    if len(read.recent) % ID_BYTES:
-        raise msgspec.DecodeError(f"{len(read.recent)} bytes of recent ids")
+    _check_recent(read.recent)
     state = Visitor(*msgspec.structs.astuple(read))
     state.visitor = visitor
     state.sessions = [Session(*msgspec.structs.astuple(session)) for session in read.sessions]
@@ -141,12 +208,12 @@ def _read(visitor: str, row: bytes) -> Visitor:
 
 
 def _read_v1(visitor: str, row: bytes) -> Visitor:
-    state = _read(visitor, row)
+    state = _read_v3(visitor, row)
     state.exposures = []
     return state
 
 
-_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: _read_v1, 2: _read, 3: _read}
+_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: _read_v1, 2: _read_v3, 3: _read_v3, 4: _read}
 
 
 def decode_visitor(visitor: str, row: bytes) -> Visitor:

@@ -51,7 +51,9 @@ from streams.worker.watchdog import LastResort, ThreadWatchdog, Watchdog
 # How long the engine may keep the consumer's thread from unpacking records: Python's 5 ms makes them hand the lock back
 # and forth for a tenth of the time when behind. With little to do neither keeps it for a millisecond.
 SWITCH_INTERVAL_S = 0.02
-GC_THRESHOLDS = (100_000, 50, 1_000)  # measured: 5 % of the engine's time against the defaults
+# A poll's records and what the engine makes of them come and go by their counts of references, some 100,000 at a time:
+# below that the collector would walk over most of what is alive for every few polls, and find nothing.
+GC_THRESHOLDS = (500_000, 50, 1_000)
 TICK_S = 0.1  # how often the timers are looked at
 LAST_S = 0.5  # of the stop timeout: what then has not ended is ended
 CLOSE_S = 2.0  # of the stop timeout: for what comes after Faust's end, each client's second at once
