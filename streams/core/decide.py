@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from streams.core.effects import (
@@ -36,17 +35,23 @@ from streams.core.visitor import (
 )
 
 
-@dataclass(slots=True)
+# Plain classes rather than dataclasses: compiled (see setup.py), a dataclass's __init__ would still be interpreted.
 class Moment:
     """One step for one session: an event at hand (or none, when a timer fired), and where its effects go."""
 
-    state: Visitor
-    session: Session
-    event: Event | None
-    trigger: str
-    at: int
-    ruleset: Ruleset
-    effects: list[Effect]
+    __slots__ = ("at", "effects", "event", "ruleset", "session", "state", "trigger")
+
+    def __init__(
+        self, state: Visitor, session: Session, event: Event | None, trigger: str, at: int, ruleset: Ruleset,
+        effects: list[Effect],
+    ) -> None:  # fmt: skip
+        self.state = state
+        self.session = session
+        self.event = event
+        self.trigger = trigger
+        self.at = at
+        self.ruleset = ruleset
+        self.effects = effects
 
     @property
     def identity(self) -> str:
@@ -86,14 +91,18 @@ class Moment:
         return MISSING
 
 
-@dataclass(slots=True)
 class _Candidate:
-    rule: Rule
-    arm: Arm
-    reason: Suppression | None
-    texts: Texts
-    held_out: bool  # by the global holdout
-    dismissed: bool = False
+    __slots__ = ("arm", "dismissed", "held_out", "reason", "rule", "texts")
+
+    def __init__(
+        self, rule: Rule, arm: Arm, reason: Suppression | None, texts: Texts, held_out: bool, dismissed: bool
+    ) -> None:
+        self.rule = rule
+        self.arm = arm
+        self.reason = reason
+        self.texts = texts
+        self.held_out = held_out  # by the global holdout
+        self.dismissed = dismissed
 
 
 def _unwanted(moment: Moment, rule: Rule) -> Suppression | None:
@@ -136,7 +145,8 @@ def decide(moment: Moment, rules: list[Rule], happened: frozenset[str]) -> None:
         if reason is None and definition.prevents in happened:
             reason = Suppression.OUTCOME_HAPPENED
         candidates.append(_Candidate(rule, arm, reason, _texts_for(rule, state.visitor), held_out, dismissed))
-    candidates.sort(key=lambda c: (-c.rule.definition.priority, -c.rule.worth, c.rule.id))
+    if len(candidates) > 1:
+        candidates.sort(key=lambda c: (-c.rule.definition.priority, -c.rule.worth, c.rule.id))
     taken: set[str] = set()
     for candidate in candidates:
         _settle(moment, candidate, taken)

@@ -24,6 +24,7 @@ A timer goes through 7 (for its own leaf), 9, 10 and 11.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Final
@@ -148,7 +149,7 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
             fed.append(heard)
             masks.append(mask)
     if session.holding and fed:
-        _release(session, ruleset, ts, _keys_concerned(fed))  # 7
+        _release(session, ruleset, ts, [key for key in session.holding if _concerns(fed, key)])  # 7
     withdrawn = _withdrawn(state, session, event, ruleset) if state.live else _NOBODY
     begins = not session.events
     note_facts(session, event, ts)  # 8
@@ -172,12 +173,12 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
             _withdraw(moment, event, withdrawn)
 
 
-def _keys_concerned(fed: list[Listening]) -> set[int]:
-    keys: set[int] = set()
-    for heard in fed:
-        for trigger in heard.triggers:
-            keys.add(trigger.key)
-    return keys
+def _concerns(fed: list[Listening], key: int) -> bool:
+    """Whether the trigger of this key looks at one of the leaves."""
+    for heard in fed:  # noqa: SIM110 - any() would make a generator for each question
+        if key in heard.keys:
+            return True
+    return False
 
 
 def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect], digest: bytes) -> None:
@@ -220,8 +221,10 @@ def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effect
     return session
 
 
-def _release(session: Session, ruleset: Ruleset, before: int, concerned: set[int]) -> None:
+def _release(session: Session, ruleset: Ruleset, before: int, concerned: Collection[int]) -> None:
     """Notice which of the triggers that held have stopped to, as of `before`, ahead of what changes that."""
+    if not concerned:
+        return
     session.holding = [
         key
         for key in session.holding

@@ -203,6 +203,8 @@ def field_value(event: Event, path: tuple[str, ...]) -> Any:
         return MISSING if named is None else named
     else:
         return MISSING
+    if len(path) == 2 and type(value) is dict:  # nearly all of them
+        return value.get(path[1], MISSING)
     for name in path[1:]:
         if type(value) is dict:
             value = value.get(name, MISSING)

@@ -24,8 +24,6 @@ from streams.core.value_tests import ValueTest
 
 _TYPES_REMEMBERED_MAX = 4096  # event types come from data; the index by type must not grow with them
 _RETURNING_MEMORY_MS = 30 * 86_400_000
-
-
 _SIGNALS = SignalOptions()
 
 
@@ -126,6 +124,7 @@ class Listening:
     constant: int
     tested: tuple[tuple[Predicate, int], ...]
     triggers: tuple[Fires, ...]
+    keys: frozenset[int]  # of the triggers
     timed: bool
 
     def mask(self, event: Event, session: Session) -> int:
@@ -207,7 +206,8 @@ class Ruleset:
             tested = tuple((predicate, bit) for _, predicate, bit in heard if predicate is not None)
             key = listener.leaf.key
             timed = key in self.timed and not listener.leaf.moving
-            entry = Listening(listener.leaf, constant, tested, self._triggers_of.get(key, ()), timed)
+            triggers = self._triggers_of.get(key, ())
+            entry = Listening(listener.leaf, constant, tested, triggers, frozenset(one.key for one in triggers), timed)
             wanted = [indexable(matcher) for matcher, _, _ in heard]
             paths = {None if one is None else one[0] for one in wanted}
             path = paths.pop() if len(paths) == 1 else None

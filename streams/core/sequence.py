@@ -81,6 +81,17 @@ class SequencePlan:
     names: tuple[tuple[str, int, int], ...] = ()  # (``NAME.path`` of a placeholder, step, capture number)
 
 
+def _alike(state: list[Any], mask: int) -> list[int]:
+    """Where the marks with exactly this mask stand."""
+    found: list[int] = []
+    for position in range(_HEAD, len(state)):
+        mark: Mark = state[position]
+        own: int = mark[1]  # typed, so that compiled code compares numbers and no objects
+        if own == mask:
+            found.append(position)
+    return found
+
+
 def captured(event: Event, capture: Capture, mask: int) -> Any:
     """What a mark remembers of the event; None when it is not there, or not asked for."""
     value = field_value(event, capture.path) if mask & capture.mask else MISSING
@@ -127,7 +138,7 @@ class SequenceLeaf(Leaf):
         most = self.plan.alike
         if len(state) - _HEAD <= most:
             return
-        alike = [i for i in range(_HEAD, len(state)) if state[i][1] == mask]
+        alike = _alike(state, mask)
         if len(alike) > most:
             if mask <= self._steps_mask:
                 del state[alike[0] if self.plan.tests else self._needless(alike)]

@@ -102,9 +102,13 @@ class Work:
     def records(self, topic_of: Callable[[str], str]) -> dict[str, list[Row]]:
         """The effects as records, by full topic name."""
         by_topic: dict[str, list[Row]] = {}
+        of_kind: dict[type, list[Row]] = {}
         for effect in self.effects:
-            topic = topic_of(EFFECT_TOPIC[type(effect)])
-            by_topic.setdefault(topic, []).append(Row(effect.visitor.encode(), _encode_json(effect)))
+            kind = type(effect)
+            rows = of_kind.get(kind)
+            if rows is None:
+                rows = of_kind[kind] = by_topic.setdefault(topic_of(EFFECT_TOPIC[kind]), [])
+            rows.append(Row(effect.visitor.encode(), _encode_json(effect)))
         if self.dead:
             by_topic[topic_of("deadletter")] = [Row(key, _encode_json(letter)) for key, letter in self.dead]
         return by_topic

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -169,9 +170,10 @@ def count(work: Work) -> None:
         EVENTS.labels(result.value).inc(number)
     for _, letter in work.dead:
         DEAD_LETTERS.labels(letter.reason.value).inc()
+    decisions: Counter[tuple[str, str, str, str]] = Counter()  # a label's look-up costs more than all else here
     for effect in work.effects:
         if type(effect) is Decision:
-            DECISIONS.labels(rule_label(effect.rule), effect.kind, effect.arm, effect.reason or "").inc()
+            decisions[effect.rule, effect.kind, effect.arm, effect.reason or ""] += 1
         elif type(effect) is OutcomeRecord:
             outcome = outcome_label(effect.outcome)
             OUTCOMES.labels(outcome, effect.kind).inc()
@@ -179,5 +181,7 @@ def count(work: Work) -> None:
                 OUTCOME_AMOUNT.labels(outcome, effect.kind).inc(max(0.0, effect.amount))
         elif type(effect) is Withdrawal:
             WITHDRAWALS.labels(effect.reason).inc()
+    for (rule, kind, arm, reason), number in decisions.items():
+        DECISIONS.labels(rule_label(rule), kind, arm, reason).inc(number)
     TIMERS_FIRED.inc(work.woken)
     CHANGELOG_BYTES.inc(sum(len(row.value) for row in work.rows if row.value is not None))

@@ -139,5 +139,5 @@ NO = compile_predicate(matcher("a", where("props.x", "eq", 2)), lambda m, t: 0)
     ],
 )
 def test_a_mask_has_a_bit_for_each_matcher_that_accepts(constant, tested, expected):
-    listening = Listening(EventLeaf(1), constant, tested, (), timed=False)
+    listening = Listening(EventLeaf(1), constant, tested, (), frozenset(), timed=False)
     assert listening.mask(of_type("a", x=1), SESSION) == expected
