@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from streams.core.effects import Arm
-from streams.core.packing import Tables, pack_visitor
+from streams.core.packing import Tables, at, keyed, pack_visitor
 from streams.core.session import ID_BYTES, NEVER, RECENT_IDS_MAX, Session, State, Visitor
 from streams.errors import RowVersionError
 
@@ -71,7 +71,7 @@ class History(msgspec.Struct, array_like=True, gc=False):
 
 
 class _SessionRow(msgspec.Struct, array_like=True, gc=False):
-    """A `Session` as it stands in a row: packing.py has what the last seven are."""
+    """A `Session` as it stands in a row: packing.py has what the last six are, and the times."""
 
     id: str
     start: int
@@ -87,12 +87,34 @@ class _SessionRow(msgspec.Struct, array_like=True, gc=False):
     locale: str | None = None
     campaign: dict[str, str] = {}
     keys: list[int] = []
-    times: list[int | bytes] = []
     states: list[State] = []
     holding: list[int] = []
     fired: list[int] = []
     timers: list[int] = []
-    due: int = NEVER
+    due: int = 0
+
+
+class _ExposureRow(msgspec.Struct, array_like=True, gc=False):
+    """An `Exposure` as it stands in a row; its texts by their places."""
+
+    rule: int
+    version: int
+    control: bool
+    at: int
+    variant: int | None
+    target: int
+    credits: dict[str, list[int]] = {}
+
+
+class _LiveRow(msgspec.Struct, array_like=True, gc=False):
+    """A `LiveSuggestion` as it stands in a row."""
+
+    id: Any
+    rule: int
+    expires: int
+    trigger: str
+    variant: int | None
+    answered: int
 
 
 class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
@@ -101,11 +123,13 @@ class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
     clock: int = 0
     visits: int = 0
     recent: bytes = b""
+    texts: list[str] = []
+    times: list[int | bytes] = []
     sessions: list[_SessionRow] = []
-    exposures: list[Exposure] = []
-    live: list[LiveSuggestion] = []
-    history: dict[str, History] = {}
-    programme: Exposure | None = None  # to any rule, in the arm of the global holdout
+    exposures: list[_ExposureRow] = []
+    live: list[_LiveRow] = []
+    history: list[list[int]] = []  # rule, dismissed, times
+    programme: _ExposureRow | None = None  # to any rule, in the arm of the global holdout
     reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they happened, s
     unmeasured: bool = False
     minute: int = 0  # of the log
@@ -177,17 +201,42 @@ def _read(visitor: str, row: bytes) -> Visitor:
     read = _decode_body(memoryview(row)[_HEADER.size :])
     _check_recent(read.recent)
     _, offset, due = _HEADER.unpack_from(row)
-    state = Visitor(visitor, offset, due, *msgspec.structs.astuple(read))
-    state.sessions = [_session(session) for session in read.sessions]
-    return state
+    tables = Tables(read.texts, read.times)
+    return Visitor(
+        visitor, offset, due, read.clock, read.visits, read.recent,
+        [_session(session, tables) for session in read.sessions],
+        [_exposure(exposure, tables) for exposure in read.exposures],
+        [_live(live, tables) for live in read.live],
+        {
+            tables.text(at(known, 0)): History([tables.number(time) for time in known[2:]], tables.number(at(known, 1)))
+            for known in read.history
+        },
+        None if read.programme is None else _exposure(read.programme, tables),
+        read.reported, read.unmeasured, read.minute, read.taken,
+    )  # fmt: skip
 
 
-def _session(read: _SessionRow) -> Session:
-    tables = Tables(read.keys, read.times)
+def _session(read: _SessionRow, tables: Tables) -> Session:
+    number, keys = tables.number, read.keys
     return Session(
-        read.id, read.start, read.last, read.explicit, read.events, read.page_views, read.returning, read.entry_path,
-        read.referrer_host, read.device, read.country, read.locale, read.campaign, tables.states(read.states),
-        [tables.key(place) for place in read.holding], tables.keyed(read.fired), tables.timers(read.timers), read.due,
+        read.id, number(read.start), number(read.last), read.explicit, read.events, read.page_views, read.returning,
+        read.entry_path, read.referrer_host, read.device, read.country, read.locale, read.campaign,
+        tables.states(keys, read.states), [at(keys, place) for place in read.holding], keyed(keys, read.fired),
+        tables.timers(keys, read.timers), number(read.due),
+    )  # fmt: skip
+
+
+def _exposure(read: _ExposureRow, tables: Tables) -> Exposure:
+    return Exposure(
+        tables.text(read.rule), tables.text(read.version), "control" if read.control else "treated",
+        tables.number(read.at), tables.variant(read.variant), tables.text(read.target), read.credits,
+    )  # fmt: skip
+
+
+def _live(read: _LiveRow, tables: Tables) -> LiveSuggestion:
+    return LiveSuggestion(
+        tables.name(read.id), tables.text(read.rule), tables.number(read.expires), read.trigger,
+        tables.variant(read.variant), read.answered,
     )  # fmt: skip
 
 
