@@ -30,12 +30,12 @@ def case(
     json: AsJson = False,
 ) -> int:
     """What anti-conversions cost in recorded events, what came before them, and a draft rule for each finding."""
-    from streams.backtest.command import Columns  # noqa: PLC0415
-    from streams.embedded.recorded_shop import OPTIONS  # noqa: PLC0415
-    from streams.impact.case.command import run_case, write_drafts  # noqa: PLC0415
-    from streams.impact.case.page import write_page  # noqa: PLC0415
-    from streams.impact.case.terminal import print_case  # noqa: PLC0415
-    from streams.replay import ReplayOptions  # noqa: PLC0415
+    from streams.backtest.command import Columns
+    from streams.embedded.recorded_shop import OPTIONS
+    from streams.impact.case.command import run_case, write_drafts
+    from streams.impact.case.page import write_page
+    from streams.impact.case.terminal import print_case
+    from streams.replay import ReplayOptions
 
     settings, given = settings_with(rules_dir=rules), recorded or RecordedColumns()
     columns = Columns(

@@ -29,9 +29,9 @@ def outcomes_import(
 
     Exit code 1 when rows were refused; the others are imported all the same.
     """
-    from streams.backtest.command import Columns  # noqa: PLC0415
-    from streams.outcomes_import import read_outcomes, send_outcomes  # noqa: PLC0415
-    from streams.rulefiles.load import load_rules  # noqa: PLC0415
+    from streams.backtest.command import Columns
+    from streams.outcomes_import import read_outcomes, send_outcomes
+    from streams.rulefiles.load import load_rules
 
     settings, given = settings_with(rules_dir=rules, kafka_bootstrap=kafka), recorded or Recorded()
     columns = Columns(
@@ -61,10 +61,10 @@ def outcomes_import(
 
 def _bar(total: int) -> Any:
     """A progress bar on stderr, where that is a terminal; used as a context, it gives a function to be told."""
-    from contextlib import contextmanager  # noqa: PLC0415
+    from contextlib import contextmanager
 
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
     @contextmanager
     def shown() -> Any:

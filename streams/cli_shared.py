@@ -25,7 +25,7 @@ def settings_with(**given: Any) -> Settings:
 
 def options_of(settings: Settings) -> Any:
     """What the engine has to know of the settings."""
-    from streams.rulefiles.options import engine_options  # noqa: PLC0415
+    from streams.rulefiles.options import engine_options
 
     return engine_options(settings)
 
@@ -98,8 +98,8 @@ class Recorded(RecordedColumns):
 
 def replay_options(mapping: Mapping) -> Any:
     """How recorded lines become events, as it was said on the command line. Raises AvertError."""
-    from streams.embedded.recorded_shop import OPTIONS  # noqa: PLC0415
-    from streams.replay import ReplayOptions, with_columns  # noqa: PLC0415
+    from streams.embedded.recorded_shop import OPTIONS
+    from streams.replay import ReplayOptions, with_columns
 
     known = OPTIONS if mapping.layout == "snowplow_ecommerce" else ReplayOptions()
     return with_columns(
@@ -121,14 +121,14 @@ def pairs_of(option: str, texts: list[str]) -> dict[str, str]:
 
 def console() -> Any:
     """The terminal, for tables and progress."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     return Console()
 
 
 def table(rows: list[dict[str, Any]]) -> None:
     """Rows with the same keys, as a table."""
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for name in rows[0] if rows else ():

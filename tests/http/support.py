@@ -128,7 +128,7 @@ async def delivering(redis_url: str, timeout_ms: int = 2000) -> AsyncIterator[De
         await delivery.close()
 
 
-def suggestion(visitor: str, id: str = "s1", **changes: Any) -> Suggestion:  # noqa: A002  # the field's name
+def suggestion(visitor: str, id: str = "s1", **changes: Any) -> Suggestion:
     """A suggestion that lives for a minute."""
     fields: dict[str, Any] = {
         "session": "visit-1", "rule": "search-dead-end", "version": "0123456789ab", "placement": "help-banner",

@@ -52,7 +52,7 @@ def test_settings(broker: str, unique: str, **more: Any) -> Settings:
     })
 
 
-test_settings.__test__ = False  # type: ignore[attr-defined]  # its name is a name, not a test's
+test_settings.__test__ = False  # its name is a name, not a test's
 
 
 class WorkerProcess:
