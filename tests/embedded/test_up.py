@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,11 @@ import pytest
 from streams.embedded.child import ChildError
 from streams.embedded.local import Local, answers
 from streams.settings import Settings
+from tests.support.pids import children_of, gone
+from tests.support.waiting import wait_for
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 SETTINGS = Settings(rules_dir=RULES, partitions=2)
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 40.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +52,7 @@ def test_killed_part_is_started_again_and_the_pipeline_works(local: Local, name:
         ready = answers(f"{local.worker_url}/readyz") and answers(f"{local.api_url}/readyz")
         return local.pid(name) not in (None, before) and ready
 
-    wait_for(works_again)
+    wait_for(works_again, "the pipeline works again")
     assert suggested(local) == ["search-dead-end"]
 
 
@@ -78,8 +72,8 @@ def test_signal_ends_everything_within_ten_seconds(number: signal.Signals) -> No
     for line in process.stdout:
         if line.startswith("Ctrl-C"):
             break
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = children_of(process.pid)
     assert len(children) == 4
     process.send_signal(number)
     assert process.wait(10) == 0
-    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in children if not gone(pid)]
