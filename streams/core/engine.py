@@ -12,7 +12,8 @@ An event goes this way (`step`):
 5. An event older than `max_lateness`, or one that is reported, counts for outcomes only (counted.py).
 6. The event's session: found or begun. Whom the event concerns is asked before anything is changed by it.
 7. What holds no more is noticed before the event is taken in, so that a later hold is a new edge.
-8. The session's facts; the event is fed to the conditions that listen to it, and to no others.
+8. The session's facts; journeys through funnels (journey.py); the event is fed to the conditions that listen to it, and
+   to no others.
 9. Outcomes of the touched conditions; they withdraw the suggestions that meant to prevent them.
 10. Rules of the touched conditions: firings become decisions.
 11. The next deadline.
@@ -31,6 +32,7 @@ from streams.core.counted import RECEIPTS, happen, is_report, receive, told
 from streams.core.decide import Moment, decide, withdraw
 from streams.core.effects import Effect, EventResult
 from streams.core.event import Event, clamp_ts, consents
+from streams.core.journey import end_journeys, end_visit, follow, follow_outcomes, journeys_due
 from streams.core.nodes import NONE
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
 from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id
@@ -133,6 +135,7 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
     withdrawn = _withdrawn(state, session, event, ruleset) if state.live else _NOBODY
     begins = not session.events
     note_facts(session, event, ts)  # 8
+    follow(state, session, event, ts, ruleset, effects)
     if not fed and not begins and not withdrawn:
         return  # most events: they concern no rule
     touched: set[Fires] = set(ruleset.initial) if begins else set()
@@ -237,6 +240,8 @@ def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None
             holding.remove(trigger.key)
     for outcome in happened:
         happen(moment, outcome)
+    if happened and moment.ruleset.funnels.all:
+        follow_outcomes(moment, [outcome.name for outcome in happened])
     if rules:
         decide(moment, rules, frozenset(outcome.name for outcome in happened))
 
@@ -281,9 +286,14 @@ def _withdraw(moment: Moment, event: Event, rules: frozenset[str]) -> None:
 def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect]) -> None:
     """Fire every timer due at or before `now`, each as of its own deadline, earliest first."""
     sessions = state.sessions
-    while sessions:
-        session = sessions[0] if len(sessions) == 1 else min(sessions, key=_due_of)
-        if session.due > now:
+    while sessions or state.journeys:
+        session = sessions[0] if len(sessions) == 1 else min(sessions, key=_due_of, default=None)
+        if state.journeys:
+            due = journeys_due(state, ruleset)
+            if due <= now and (session is None or due <= session.due):
+                end_journeys(state, due, ruleset, effects)
+                continue
+        if session is None or session.due > now:
             return
         at = session.due
         if session.last + ruleset.options.session_timeout_ms <= at:
@@ -329,6 +339,8 @@ def _set_timer(timers: dict[int, int], leaf: Leaf, session: Session) -> None:
 
 def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect]) -> None:
     _wake(state, session, ruleset, at, effects, ending=True)
+    if ruleset.funnels.visits:
+        end_visit(state, session, at, ruleset, effects)
     state.sessions.remove(session)
 
 
@@ -348,14 +360,15 @@ def _reschedule(state: Visitor, ruleset: Ruleset) -> None:
     if len(state.sessions) == 1:  # nearly all visitors
         session = state.sessions[0]
         session.due = state.due = _session_due(session, ruleset)
-        return
-    if state.sessions:
+    elif state.sessions:
         state.due = NEVER
         for session in state.sessions:
             session.due = due = _session_due(session, ruleset)
             state.due = min(state.due, due)
-        return
-    state.due = _matters_until(state, ruleset)
+    else:
+        state.due = _matters_until(state, ruleset)
+    if state.journeys:
+        state.due = min(state.due, journeys_due(state, ruleset))
 
 
 def _matters_until(state: Visitor, ruleset: Ruleset) -> int:
@@ -370,6 +383,8 @@ def _matters_until(state: Visitor, ruleset: Ruleset) -> int:
         until = max(until, state.programme.at + memory)
     for second in state.reported.values():
         until = max(until, second * 1000 + options.outcome_delay_ms + 1000)
+    if state.journeys and (due := journeys_due(state, ruleset)) != NEVER:
+        until = max(until, due)
     for live in state.live:
         until = max(until, live.expires)
     for name, history in state.history.items():

@@ -89,8 +89,8 @@ class Visitor:
     """Everything that is kept of one visitor."""
 
     __slots__ = (
-        "clock", "due", "exposures", "history", "live", "offset", "programme", "recent", "reported", "sessions",
-        "visitor", "visits",
+        "clock", "due", "exposures", "history", "journeys", "live", "offset", "programme", "recent", "reported",
+        "sessions", "visitor", "visits",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - it has so many fields
@@ -107,6 +107,7 @@ class Visitor:
         history: dict[str, History] | None = None,
         programme: Exposure | None = None,
         reported: dict[int, int] | None = None,
+        journeys: dict[int, State] | None = None,
     ) -> None:
         self.visitor = visitor
         self.offset = offset  # of the last event applied
@@ -122,6 +123,8 @@ class Visitor:
         self.programme = programme  # the exposure to any rule, in the arm of the global holdout
         # Hashed ids of late and reported outcomes -> when they happened, s.
         self.reported: dict[int, int] = {} if reported is None else reported
+        # Journeys that outlive visits, by the funnel's key.
+        self.journeys: dict[int, State] = {} if journeys is None else journeys
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Visitor) and self.visitor == other.visitor and self.fields() == other.fields()
@@ -133,7 +136,7 @@ class Visitor:
         return [
             "", self.offset, self.due, self.clock, self.visits, self.recent,
             [session.fields() for session in self.sessions], self.exposures, self.live, self.history,
-            self.programme, self.reported,
+            self.programme, self.reported, self.journeys,
         ]  # fmt: skip
 
 

@@ -106,6 +106,7 @@ class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
     history: dict[str, History] = {}
     programme: Exposure | None = None  # to any rule, in the arm of the global holdout
     reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they happened, s
+    journeys: dict[int, State] = {}  # of funnels whose journeys outlive visits, by the funnel's key
 
 
 class RowHeader(NamedTuple):

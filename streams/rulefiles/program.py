@@ -1,6 +1,7 @@
 """A directory of rule files -> a `Program` and the rules' tests; or every finding of every file at once.
 
-1. `outcomes.yaml` is required. Every other `.yaml`/`.yml` file below the directory holds rules; hidden files and
+1. `outcomes.yaml` is required, `funnels.yaml` may be there.
+   Every other `.yaml`/`.yml` file below the directory holds rules; hidden files and
    folders are passed over (editors and mounted volumes keep their own there).
 2. Files are read in the order of their paths below the directory, so that the same files always give the same
    program, wherever they lie.
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from streams.core.definition import Mark, Program, RuleDefinition
 from streams.rulefiles.findings import BROKEN, Report, quoted, suggest
 from streams.rulefiles.forms import Reader
+from streams.rulefiles.funnels import FUNNELS_FILE, FunnelTest, ReadFunnel
 from streams.rulefiles.outcomes import OUTCOMES_FILE, Declared, declared_names
 from streams.rulefiles.rules import RULES_FILE, ReadRule, RuleKind
 from streams.rulefiles.testforms import RuleTest
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from streams.core.ruleset import EngineOptions
 
 OUTCOMES_NAME = "outcomes.yaml"
+FUNNELS_NAME = "funnels.yaml"
 SUFFIXES = (".yaml", ".yml")
 FILES_MAX = 2000  # more than any set of rules; keeps a wrong directory from being read whole
 _RULE = RuleKind()
@@ -63,6 +66,7 @@ def program_of(
     reader = Reader(report, allowed_link_hosts)
     declared: Declared | None = None
     rules: list[ReadRule] = []
+    funnels: tuple[ReadFunnel, ...] = ()
     if OUTCOMES_NAME not in files:
         report.add(
             Mark(str(directory / OUTCOMES_NAME)),
@@ -77,6 +81,8 @@ def program_of(
             for document in documents:
                 names |= declared_names(document)
             declared = _read_outcomes(documents, path, reader)
+        elif name == FUNNELS_NAME:
+            funnels = _read_funnels(documents, reader)
         else:
             rules.extend(_read_rules(documents, reader))
     _check_ids(rules, report)
@@ -91,6 +97,7 @@ def program_of(
         global_holdout=declared.global_holdout,
         global_salt=declared.global_salt,
         nudge_cost=declared.nudge_cost,
+        funnels=tuple(funnel.definition for funnel in funnels),
     )
     return program, [replace(test, rule=rule.definition.id) for rule in rules for test in rule.tests]
 
@@ -149,6 +156,29 @@ def _read_outcomes(documents: list[Node], path: Path, reader: Reader) -> Declare
         return None
     read = OUTCOMES_FILE.read(first, reader)
     return read if isinstance(read, Declared) else None
+
+
+def _read_funnels(documents: list[Node], reader: Reader) -> tuple[ReadFunnel, ...]:
+    for second in documents[1:]:
+        reader.fault(second, f"{FUNNELS_NAME} holds one document")
+    if not documents:
+        return ()
+    first = documents[0]
+    if not isinstance(first, MapNode):
+        reader.fault(first, f"expected a map with `funnels` in {FUNNELS_NAME}")
+        return ()
+    read = FUNNELS_FILE.read(first, reader)
+    return () if read is BROKEN else read
+
+
+def funnel_tests(directory: Path) -> list[FunnelTest]:
+    """The tests of `funnels.yaml`, of files that have been loaded without a finding."""
+    path = directory / FUNNELS_NAME
+    if not path.is_file():
+        return []
+    report = Report()
+    funnels = _read_funnels(read_tree(_read_bytes(path, report), str(path), report), Reader(report))
+    return [test for funnel in funnels for test in funnel.tests]
 
 
 def _read_rules(documents: list[Node], reader: Reader) -> Iterator[ReadRule]:

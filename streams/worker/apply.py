@@ -22,6 +22,7 @@ from streams.core.effects import (
     Decision,
     Effect,
     EventResult,
+    Journey,
     OutcomeRecord,
     Receipt,
     Refusal,
@@ -50,6 +51,7 @@ EFFECT_TOPIC: dict[type, str] = {
     Suggestion: "suggestions",
     Withdrawal: "suggestions",
     OutcomeRecord: "outcomes",
+    Journey: "journeys",
     DeadLetter: "deadletter",
 }
 

@@ -28,7 +28,7 @@ VISIBLE_S_MAX = 30.0  # from a topic's creation to all partitions having a leade
 # reader, who begins at the beginning, has little to read.
 TOTALS_CONFIG = {"cleanup.policy": "compact", "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
 
-EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "deadletter")
+EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "journeys", "deadletter")
 
 
 def changelog_name(settings: Settings) -> str:
