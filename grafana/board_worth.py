@@ -161,7 +161,7 @@ _FUNNELS = Row("Funnels, since the beginning", (
         width=12,
     ),
     Panel(
-        "Reached each step", "Share of the journeys that began which reached a step, by arm. Young journeys still go on.",
+        "Reached each step", "Share of the journeys that began which reached a step. Young ones still go on.",
         (Query(_of_entered("avert_funnel_reached"), _STEP),), kind="bargauge", unit="percentunit", width=12, decimals=1,
     ),
     Panel(

@@ -86,6 +86,7 @@ def program_of(
         else:
             rules.extend(_read_rules(documents, reader))
     _check_ids(rules, report)
+    _check_funnels(funnels, [rule.definition.id for rule in rules], report)
     if names:
         rules = _with_outcomes(rules, names, report)
     if declared is None:
@@ -208,6 +209,14 @@ def _check_ids(rules: list[ReadRule], report: Report) -> None:
                 definition.mark,
                 f"two rules are named {quoted(definition.id)}; the first is in {where.file}:{where.line}",
             )
+
+
+def _check_funnels(funnels: tuple[ReadFunnel, ...], rules: list[str], report: Report) -> None:
+    for funnel in funnels:
+        rule = funnel.definition.rule
+        if rule is not None and rule not in rules:
+            said = f"funnel {quoted(funnel.definition.name)}: no rule is named {quoted(rule)}"
+            report.add(funnel.definition.mark, said + suggest(rule, rules))
 
 
 def _with_outcomes(rules: list[ReadRule], names: dict[str, str | None], report: Report) -> list[ReadRule]:

@@ -109,7 +109,7 @@ def run_with_coverage(directory: Path, options: EngineOptions) -> tuple[list[Tes
 
 def _ruleset_for(program: Program, rule: RuleDefinition, arm: Arm, options: EngineOptions) -> Ruleset:
     alone = replace(rule, mode="live", holdout=1.0 if arm == "control" else 0.0)
-    return compile_ruleset(replace(program, rules=(alone,), global_holdout=0.0), options)
+    return compile_ruleset(replace(program, rules=(alone,), funnels=(), global_holdout=0.0), options)
 
 
 def run_test(test: RuleTest, ruleset: Ruleset, observer: Observer) -> TestResult:
