@@ -13,7 +13,7 @@ CHAOS ?= all
 # Test files run side by side: most of the time of those with servers is waiting.
 JOBS ?= 3
 
-.PHONY: compiled python setup demo test browser clients snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
+.PHONY: image compiled python setup demo test browser clients snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
 
 setup: $(STAMP)
 
@@ -29,7 +29,10 @@ demo: $(STAMP)  ## the whole thing on this machine; DEMO_SECONDS=20 ends by itse
 	@$(VENV)/bin/avert demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: $(STAMP) servers  ## BROKER=kafka takes Apache Kafka wherever a broker is needed
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka and not browser and not clients" --broker $(BROKER) $(TESTS)
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka and not browser and not clients and not image" --broker $(BROKER) $(TESTS)
+
+image: $(STAMP)  ## the image's commands, and the compose file's, run without Docker (Linux; downloads its packages): minutes
+	@$(PYTHON) -m pytest -m image tests/ops $(TESTS)
 
 browser: $(STAMP) snippet-tools servers  ## the snippet and the demo shop in a real chromium: two minutes or so
 	@tests/support/servers.sh chromium

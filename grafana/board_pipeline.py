@@ -56,14 +56,25 @@ _GLANCE = Row("At a glance", (
     ),
 ))
 
+_ALERTS = Row("Alerts", (
+    Panel(
+        "Firing now", "Alerts that fire or are about to. What each means and what to do: the board *Avert: the "
+        "runbook*, by the link at the top.",
+        (Query('max by (alertname, alertstate, severity, instance) (ALERTS{alertname=~"Avert.+"})'),), kind="table",
+        width=24, height=5, minimum=None,
+        columns=(("alertname", "Alert"), ("alertstate", "State"), ("severity", "Severity"), ("instance", "Process")),
+    ),
+))
+
 _STREAM = Row("The stream", (
     Panel(
         "Events by result", "`applied` is the normal case. `duplicate`: the same id again. `replayed`: applied before "
         "a crash and recognised. `late`: older than the allowed lateness, counted for outcomes only. `no_consent`: "
-        "counted here and forgotten. `dead_letter`: could not be used.",
+        "counted here and forgotten. `shed`: beyond the limit of one visitor in one minute (a bot): counted and "
+        "nothing else. `dead_letter`: could not be used.",
         (Query(rate("avert_events_total", "result"), "{{result}}"),), unit="reqps", width=12, stacked=True,
         colours=(("applied", BLUE), ("duplicate", PURPLE), ("replayed", YELLOW), ("late", ORANGE),
-                 ("no_consent", GREY), ("dead_letter", RED)),
+                 ("no_consent", GREY), ("shed", GREEN), ("dead_letter", RED)),
     ),
     Panel(
         "Lag by partition", "Records not yet done. One partition alone: a visitor (a bot?) with very many events. All "
@@ -128,6 +139,11 @@ _STATE = Row("Workers and their state", (
     Panel(
         "Live visitors and sessions", "What the workers keep in memory. Grows with traffic and falls with it.",
         (Query(total("avert_live_visitors"), "visitors"), Query(total("avert_live_sessions"), "sessions")),
+    ),
+    Panel(
+        "Rebalances", "Times in the time shown that workers were dealt their partitions anew: one when a worker comes "
+        "or goes. More and more of them without that: a worker that cannot keep its heartbeat.",
+        (Query(over_range("avert_rebalances_total", "instance"), "{{instance}}"),), kind="stat", decimals=0,
     ),
     Panel(
         "Partitions by worker", "A worker without partitions is one too many: there are no more than partitions.",
@@ -223,6 +239,12 @@ _API = Row("The API", (
         (Query(over_range("avert_admin_calls_total", "call, result"), "{{call}} {{result}}"),), kind="stat",
     ),
     Panel(
+        "Computing what rules are worth", "Seconds of CPU that the last computation for the board of what it is worth "
+        "took, and how old its result is, by API process.",
+        (Query(f"avert_worth_computation_seconds{{{HERE}}} > 0", "took, {{instance}}"),
+         Query(f"time() - (avert_worth_timestamp_seconds{{{HERE}}} > 0)", "age, {{instance}}")), unit="s",
+    ),
+    Panel(
         "Keys file", "Changes of the keys file in the time shown, by what became of them. After a broken one the "
         "keys from before stay in force.",
         (Query(over_range("avert_keys_reloads_total", "result"), "{{result}}"),), kind="stat",
@@ -256,6 +278,6 @@ BOARD = Board(
     title="Avert: the pipeline",
     about="For whoever is on call: does everything flow, how fast, what is refused, and why.",
     tags=("operations",),
-    rows=(_GLANCE, _STREAM, _LATENCY, _STATE, _REFUSED, _API, _RULES),
+    rows=(_GLANCE, _ALERTS, _STREAM, _LATENCY, _STATE, _REFUSED, _API, _RULES),
     variables=(Variable("instance", "Process", "avert_ready", "instance"),),
 )

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from grafana.kit import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, Board, Panel, Query, Row, Variable
-from grafana.promql import over_range, rate, share
+from grafana.promql import over_range, rate, share, told, total
 
 _MINE = 'rule=~"$rule"'
 _DECISIONS = "avert_decisions_total"
 _KINDS = (("suggested", GREEN), ("control", BLUE), ("shadow", PURPLE), ("suppressed", GREY))
+
+
+# Recorded (grafana/prometheus/records.yml): a rule has up to twenty series a worker.
+_RECORD = "rule:avert_decisions:rate5m"
+
+
+def _rate(by: str, where: str) -> str:
+    return f"sum by ({by}) ({_RECORD}{{{where}}})"
 
 
 def _of_kind(kind: str) -> str:
@@ -64,27 +72,27 @@ _FIRINGS = Row("Firings", (
     Panel(
         "Firings by rule", "Firings per second of each rule. A rule that falls silent after a change of the site has "
         "lost the events that it listens to.",
-        (Query(rate(_DECISIONS, "rule", _MINE), "{{rule}}"),), unit="ops", width=12, stacked=True,
+        (Query(_rate("rule", _MINE), "{{rule}}"),), unit="ops", width=12, stacked=True,
     ),
     Panel(
         "Firings by what they led to", "`suggested`, `control`, `shadow` or `suppressed`.",
-        (Query(rate(_DECISIONS, "kind", _MINE), "{{kind}}"),), unit="ops", width=12, stacked=True, colours=_KINDS,
+        (Query(_rate("kind", _MINE), "{{kind}}"),), unit="ops", width=12, stacked=True, colours=_KINDS,
     ),
     Panel(
         "Why firings were suppressed", "Limits and cooldowns are the rule's own wish. `outranked`: another rule won "
         "the placement. `template_field_missing`: a text names a field that the event does not have.",
-        (Query(rate(_DECISIONS, "reason", _of_kind("suppressed")), "{{reason}}"),), unit="ops", width=12, stacked=True,
+        (Query(_rate("reason", _of_kind("suppressed")), "{{reason}}"),), unit="ops", width=12, stacked=True,
     ),
     Panel(
         "Firings by arm", "Treated and control, as the hash deals them. The shares should be those of `experiment` in "
         "the rule file.",
-        (Query(rate(_DECISIONS, "arm", _MINE), "{{arm}}"),), unit="ops", width=12, stacked=True,
+        (Query(_rate("arm", _MINE), "{{arm}}"),), unit="ops", width=12, stacked=True,
         colours=(("treated", GREEN), ("control", BLUE)),
     ),
     Panel(
         "Control arm by rule", "Share of the firings in the control arm. Drifting away from the rule's holdout is a "
         "reason to distrust its result.",
-        (Query(share(rate(_DECISIONS, "rule", _MINE + ', arm="control"'), rate(_DECISIONS, "rule", _MINE)),
+        (Query(share(_rate("rule", _MINE + ', arm="control"'), _rate("rule", _MINE)),
                "{{rule}}"),), unit="percentunit", maximum=1, width=24,
     ),
 ))
@@ -103,12 +111,68 @@ _AFTER = Row("After the firing", (
     ),
 ))
 
+_ANSWERED = "avert_suggestions_answered"
+
+
+def _answers(receipt: str) -> str:
+    return total(_ANSWERED, "rule", f'{_MINE}, receipt="{receipt}"')
+
+
+_BY_RULE = Row("What visitors make of each rule, since the beginning", (
+    Panel(
+        "Suggestions by rule", "Shown, clicked and dismissed suggestions of each rule, and what may be said of the "
+        "rule (docs/proof.md). Many dismissals: the rule is in the way, whatever it averts.",
+        (
+            *(Query(_answers(receipt)) for receipt in ("shown", "clicked", "dismissed")),
+            Query(f"{_answers('clicked')} / ({_answers('shown')} > 0)"),
+            Query(f"{_answers('dismissed')} / ({_answers('shown')} > 0)"),
+            Query(f"max by (rule, verdict) (avert_verdict{{{_MINE}}} == 1)"),
+        ),
+        kind="table", width=24, height=9, decimals=2, minimum=None,
+        columns=(("rule", "Rule"), ("verdict", "Verdict"), ("Value #A", "Shown"), ("Value #B", "Clicked"),
+                 ("Value #C", "Dismissed"), ("Value #D", "Clicked of shown"), ("Value #E", "Dismissed of shown")),
+    ),
+))
+
+_FILES = Row("The rule files", (
+    Panel(
+        "Rules by mode", "`live` rules speak to visitors, `shadow` rules only decide, `draft` and `off` do nothing.",
+        (Query(told("avert_rules_loaded", "mode", 'job="avert-worker"'), "{{mode}}"),), kind="stat", width=6,
+        height=6,
+    ),
+    Panel(
+        "Changes of the files", "Sets of rule files that came along in the time shown, by what became of them. "
+        "`broken`: the log says file, line and column, and so does `avert rules check`.",
+        (Query(over_range("avert_rules_reloads_total", "result", 'job="avert-worker"'), "{{result}}"),),
+        kind="stat", width=6, height=6, decimals=0,
+    ),
+    Panel(
+        "Findings", "1 while the newest files cannot be used (those in the directory, those on the topic), or while a "
+        "worker's directory is not what is in force. The rules from before go on.",
+        (
+            Query(told("avert_rules_broken", "source", 'job="avert-worker"'), "broken: {{source}}"),
+            Query('max (avert_rules_directory_differs{job="avert-worker"})', "directory differs"),
+        ),
+        kind="stat", width=6, height=6, decimals=0, base_colour=GREEN, thresholds=((1, RED),),
+    ),
+    Panel(
+        "Age of the rules", "Time since the rules in force were loaded, by the worker that did it last.",
+        (Query('time() - max (avert_rules_loaded_timestamp_seconds{job="avert-worker"} > 0)', "age"),), unit="s",
+        kind="stat", width=6, height=6,
+    ),
+    Panel(
+        "Versions", "The version of the rules that each worker has in force. Suggestions and decisions carry it.",
+        (Query('avert_rules_info{job="avert-worker"} == 1'),), kind="table", width=24, height=6, minimum=None,
+        columns=(("instance", "Worker"), ("version", "Version")),
+    ),
+))
+
 BOARD = Board(
     uid="avert-rules",
     title="Avert: the rules",
     about="For product teams: which rules fire, what their firings lead to, and what visitors make of it.",
     tags=("product",),
-    rows=(_GLANCE, _TABLE, _FIRINGS, _AFTER),
+    rows=(_GLANCE, _TABLE, _FIRINGS, _AFTER, _BY_RULE, _FILES),
     variables=(Variable("rule", "Rule", _DECISIONS, "rule"),),
     time_from="now-6h",
     refresh="30s",

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from grafana.kit import GREEN, RED, Board, Panel, Query, Row, Variable
-from grafana.promql import over_range, rate, share, total
+from grafana.promql import over_range, rate, share, told, total
 
 _ANTI = 'kind="anti_conversion", outcome=~"$outcome"'
 _CONVERSION = 'kind="conversion", outcome=~"$outcome"'
 _COUNT = "avert_outcomes_total"
 _AMOUNT = "avert_outcome_amount_total"
 _PER_HOUR = " * 3600"
+# Recorded (grafana/prometheus/records.yml): this board is looked at over days and months.
+_COUNTED = "outcome:avert_outcomes:rate5m"
+_SPENT = "outcome:avert_outcome_amount:rate5m"
+
+
+def _hourly(record: str, where: str) -> str:
+    return f"{record}{{{where}}}{_PER_HOUR}"
 
 _READ_ME = """Amounts are in the currency of `rules/outcomes.yaml`, at the unit costs that are written there. \
-What is counted here is what **happened**. What was **averted** cannot be counted, only inferred against the control \
-arm: see `docs/proof.md`, and `avert impact` for intervals."""
+What **happened** is counted. What was **averted** cannot be counted, only inferred against the control arm: the row \
+*What was averted* shows what `avert impact` says, computed once a minute from the same totals (`docs/proof.md`)."""
 
 _GLANCE = Row("In the time shown", (
     Panel(
@@ -41,12 +48,12 @@ _GLANCE = Row("In the time shown", (
 _COST = Row("Anti-conversions", (
     Panel(
         "Cost an hour", "Cost of each anti-conversion, as a rate an hour. Stacked: the top edge is the whole.",
-        (Query(rate(_AMOUNT, "outcome", _ANTI) + _PER_HOUR, "{{outcome}}"),), width=12,
+        (Query(_hourly(_SPENT, _ANTI), "{{outcome}}"),), width=12,
         stacked=True,
     ),
     Panel(
         "Anti-conversions an hour", "How often each happens, as a rate an hour.",
-        (Query(rate(_COUNT, "outcome", _ANTI) + _PER_HOUR, "{{outcome}}"),), width=12, stacked=True,
+        (Query(_hourly(_COUNTED, _ANTI), "{{outcome}}"),), width=12, stacked=True,
     ),
     Panel(
         "Which ones cost most", "Cost of each anti-conversion in the time shown.",
@@ -55,7 +62,7 @@ _COST = Row("Anti-conversions", (
     ),
     Panel(
         "Cost of one", "Mean cost of each anti-conversion. A step here is a changed unit cost, not a changed visitor.",
-        (Query(share(rate(_AMOUNT, "outcome", _ANTI), rate(_COUNT, "outcome", _ANTI)) + " > 0", "{{outcome}}"),),
+        (Query(share(f"{_SPENT}{{{_ANTI}}}", f"{_COUNTED}{{{_ANTI}}}") + " > 0", "{{outcome}}"),),
         width=12, decimals=2,
     ),
 ))
@@ -63,12 +70,12 @@ _COST = Row("Anti-conversions", (
 _VALUE = Row("Conversions", (
     Panel(
         "Value an hour", "Value of each conversion, as a rate an hour.",
-        (Query(rate(_AMOUNT, "outcome", _CONVERSION) + _PER_HOUR, "{{outcome}}"),), width=12,
+        (Query(_hourly(_SPENT, _CONVERSION), "{{outcome}}"),), width=12,
         stacked=True,
     ),
     Panel(
         "Conversions an hour", "A guardrail: a suggestion that averts chats and loses sales has averted nothing.",
-        (Query(rate(_COUNT, "outcome", _CONVERSION) + _PER_HOUR, "{{outcome}}"),), width=12, stacked=True,
+        (Query(_hourly(_COUNTED, _CONVERSION), "{{outcome}}"),), width=12, stacked=True,
     ),
 ))
 
@@ -88,8 +95,61 @@ _DONE = Row("What was done about it", (
 ))
 
 _ARM = "{{rule}}: {{arm}}"
-_OF_RULE = 'rule!="programme"'
-_EXPOSED = total("avert_exposed_visitors", "rule, arm", "")
+_OF_RULE = 'rule!="programme", rule=~"$rule"'
+_EXPOSED = total("avert_exposed_visitors", "rule, arm", 'rule=~"$rule"')
+
+_SAVED = "avert_saved_amount"
+_SAVED_NOW = tuple(
+    Query(told(_SAVED, "rule", f'rule=~"$rule", bound="{bound}"'), "{{rule}}: " + name)
+    for bound, name in (("estimate", "estimate"), ("low", "at least"), ("high", "at most"))
+)
+
+_AVERTED = Row("What was averted, against the control group, since the beginning", (
+    Panel(
+        "Cost averted by the programme", "All rules together, by the global holdout: the estimate, and the ends of "
+        "an interval that stays valid however often one looks. The truth lies between them; an interval that "
+        "contains 0 has proved nothing yet.",
+        tuple(
+            Query(told(_SAVED, "rule", f'rule="programme", bound="{bound}"'), name)
+            for bound, name in (("low", "at least"), ("estimate", "estimate"), ("high", "at most"))
+        ), kind="stat", width=12, height=6, decimals=0, minimum=None, base_colour=RED, thresholds=((0, GREEN),),
+    ),
+    Panel(
+        "Split as declared?", "The sample-ratio check: how often chance alone would split visitors as oddly between "
+        "the arms; the oddest rule. Below 0.001 something sorts visitors, and no figure of that rule may be believed.",
+        (Query('min (avert_split_p_value{rule=~"$rule"})', "p"),), kind="stat", width=6, height=6, decimals=4,
+        base_colour=RED, thresholds=((0.001, GREEN),),
+    ),
+    Panel(
+        "Held back", "Share of all exposed visitors who are in the global holdout. Without it the programme as a whole "
+        "can prove nothing.",
+        (Query(told("avert_control_share", "kind", 'rule="programme"'), "{{kind}}"),), unit="percentunit",
+        kind="stat", width=6, height=6, decimals=1,
+    ),
+    Panel(
+        "Rule by rule", "What may be said of each rule: the verdict, the cost that it averted (or the value that it "
+        "brought) with its interval, what its suggestions cost, and the sample-ratio check. No interval: too early.",
+        (
+            Query('max by (rule, verdict) (avert_verdict{rule=~"$rule"} == 1)'),
+            *(Query(told(_SAVED, "rule", f'rule=~"$rule", bound="{bound}"')) for bound in ("low", "estimate", "high")),
+            Query(told("avert_nudge_cost_amount", "rule", 'rule=~"$rule"')),
+            Query(told("avert_split_p_value", "rule", 'rule=~"$rule"')),
+        ),
+        kind="table", width=24, height=9, decimals=2, minimum=None,
+        columns=(("rule", "Rule"), ("verdict", "Verdict"), ("Value #B", "At least"), ("Value #C", "Estimate"),
+                 ("Value #D", "At most"), ("Value #E", "Suggestions cost"), ("Value #F", "Split, p")),
+    ),
+    Panel(
+        "Cost averted, as it was known", "The interval narrows as visitors come. It may be looked at at any time.",
+        _SAVED_NOW, width=12, decimals=0, minimum=None,
+    ),
+    Panel(
+        "Control arm, declared and observed", "Share of a rule's exposed visitors in the control arm, beside what the "
+        "rule files say. Apart from each other: see the sample-ratio check.",
+        (Query(told("avert_control_share", "rule, kind", 'rule=~"$rule"'), "{{rule}}: {{kind}}"),),
+        unit="percentunit", width=12, maximum=1, decimals=1,
+    ),
+))
 
 _EXPERIMENT = Row("Against the control group, since the beginning", (
     Panel(
@@ -99,8 +159,11 @@ _EXPERIMENT = Row("Against the control group, since the beginning", (
     ),
     Panel(
         "Cost of an exposed visitor", "All anti-conversions within their windows, per exposed visitor. The distance of "
-        "the arms is what a rule saves; whether it is more than chance, `avert impact` says.",
-        (Query(total("avert_credited_amount", "rule, arm", 'outcome="all_costs"') + f" / ({_EXPOSED} > 0)", _ARM),),
+        "the arms is what a rule saves; whether it is more than chance, the row above says.",
+        (Query(
+            total("avert_credited_amount", "rule, arm", 'outcome="all_costs", rule=~"$rule"') + f" / ({_EXPOSED} > 0)",
+            _ARM,
+        ),),
         width=12, decimals=2,
     ),
     Panel(
@@ -122,7 +185,8 @@ _EXPERIMENT = Row("Against the control group, since the beginning", (
     ),
     Panel(
         "Suggestions shown, clicked, dismissed", "Each suggestion once of each kind.",
-        (Query(total("avert_suggestions_answered", "rule, receipt", ""), "{{rule}}: {{receipt}}"),), width=12,
+        (Query(total("avert_suggestions_answered", "rule, receipt", 'rule=~"$rule"'), "{{rule}}: {{receipt}}"),),
+        width=12,
     ),
     Panel(
         "Outcomes at each version of their cost", "A cost that was changed in `rules/outcomes.yaml` counts from then "
@@ -137,7 +201,8 @@ _EXPERIMENT = Row("Against the control group, since the beginning", (
     Panel(
         "Counted nowhere", "What the totals had no room for since a worker's start. Anything but 0: docs/proof.md, "
         "\"Bounds\".",
-        (Query(total("avert_totals_refused", "", "")),), kind="stat", width=12,
+        (Query(total("avert_totals_refused", "", "")),), kind="stat", width=12, base_colour=GREEN,
+        thresholds=((1, RED),),
     ),
 ))
 
@@ -187,8 +252,10 @@ BOARD = Board(
     title="Avert: what it is worth",
     about="For whoever pays: how often anti-conversions happen, what they cost, and what was done about it.",
     tags=("business",),
-    rows=(_GLANCE, _COST, _VALUE, _EXPERIMENT, _FUNNELS, _DONE),
-    variables=(Variable("outcome", "Outcome", _COUNT, "outcome"),),
+    rows=(_GLANCE, _AVERTED, _COST, _VALUE, _EXPERIMENT, _FUNNELS, _DONE),
+    variables=(
+        Variable("outcome", "Outcome", _COUNT, "outcome"), Variable("rule", "Rule", "avert_exposed_visitors", "rule"),
+    ),
     time_from="now-24h",
     refresh="1m",
 )

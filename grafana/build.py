@@ -6,12 +6,13 @@ import json
 import sys
 from pathlib import Path
 
-from grafana import board_pipeline, board_rules, board_worth
+from grafana import board_pipeline, board_rules, board_runbook, board_worth
 from grafana.kit import Board, render
 
 BOARDS: dict[str, Board] = {
     "pipeline.json": board_pipeline.BOARD,
     "rules.json": board_rules.BOARD,
+    "runbook.json": board_runbook.BOARD,
     "worth.json": board_worth.BOARD,
 }
 FOLDER = Path(__file__).parent / "dashboards"

@@ -261,7 +261,7 @@ def _query_variable(variable: Variable) -> dict[str, Any]:
     query = f"label_values({variable.metric}, {variable.label})"
     return {
         "allValue": ".*", "current": {"text": ["All"], "value": ["$__all"]}, "datasource": DATASOURCE,
-        "definition": query, "hide": 0, "includeAll": True, "label": variable.heading, "multi": True,
+        "hide": 0, "includeAll": True, "label": variable.heading, "multi": True,
         "name": variable.name, "options": [], "query": {"qryType": 1, "query": query, "refId": "variable"},
         "refresh": 2, "regex": "", "sort": 1, "type": "query",
     }

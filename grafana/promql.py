@@ -21,6 +21,11 @@ def total(metric: str, by: str = "", where: str = HERE) -> str:
     return f"{_sum(by)} ({metric}{{{where}}})"
 
 
+def told(metric: str, by: str, where: str = "") -> str:
+    """What every API process tells alike: one of them, never their sum."""
+    return f"max by ({by}) ({metric}{{{where}}})"
+
+
 def quantile(q: float, histogram: str, by: str = "", where: str = HERE) -> str:
     """The `q` quantile of a histogram over all processes, as exact as its buckets."""
     labels = f"le, {by}" if by else "le"

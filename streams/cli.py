@@ -17,6 +17,7 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
+from streams.cli_case import case
 from streams.cli_impact import impact
 from streams.cli_outcomes import outcomes_app
 from streams.cli_plan import plan_app
@@ -43,6 +44,7 @@ app = cyclopts.App(
 )
 app.command(rules_app)
 app.command(impact)
+app.command(case)
 app.command(outcomes_app)
 app.command(plan_app)
 

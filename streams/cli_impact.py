@@ -12,6 +12,7 @@ from streams.errors import SettingsError
 
 if TYPE_CHECKING:
     from streams.impact.model import Totals
+    from streams.impact.page.document import Section
     from streams.impact.report import Options
 
 
@@ -35,6 +36,9 @@ def impact(  # noqa: PLR0913 - three sources, and what a reader may decide
         int | None, Parameter(help="Where intervals are tightest; decide before looking (default: 10000).")
     ] = None,
     html: Annotated[Path | None, Parameter(help="Write the report as one HTML page, to be read anywhere.")] = None,
+    case: Annotated[
+        Path | None, Parameter(help="Put a case into the page as well, kept with `avert case --json`.")
+    ] = None,
     save_totals: Annotated[Path | None, Parameter(help="Also keep the exact totals as JSON, for --totals.")] = None,
     json: AsJson = False,
 ) -> int:  # fmt: skip
@@ -47,6 +51,8 @@ def impact(  # noqa: PLR0913 - three sources, and what a reader may decide
 
     if sum(bool(source) for source in (from_ or mapping, url, totals)) != 1:
         raise SettingsError("impact wants one source: --from FILE... --mapping MAP.yaml, --url URL, or --totals FILE")
+    if case is not None and html is None:
+        raise SettingsError("--case goes into the page: it needs --html PAGE")
     options = Options()
     if from_ or mapping:
         counted, options = _recorded(from_ or [], mapping)
@@ -61,7 +67,7 @@ def impact(  # noqa: PLR0913 - three sources, and what a reader may decide
     if html is not None:
         from streams.impact.page.build import write_page  # noqa: PLC0415
 
-        write_page(report, html)
+        write_page(report, html, _sections(case))
     if json:
         say_json(report)
     else:
@@ -69,6 +75,15 @@ def impact(  # noqa: PLR0913 - three sources, and what a reader may decide
         if html is not None:
             say(f"the page: {html}")
     return 0
+
+
+def _sections(case: Path | None) -> list[Section]:
+    if case is None:
+        return []
+    from streams.impact.case.command import read_case  # noqa: PLC0415
+    from streams.impact.case.page import case_sections  # noqa: PLC0415
+
+    return case_sections(read_case(case))
 
 
 def _recorded(files: list[Path], mapping: Path | None) -> tuple[Totals, Options]:

@@ -14,7 +14,7 @@ from streams.plan.costs import COSTS, costs_with
 from streams.plan.demand import Demand
 from streams.plan.limits import limits_of
 from streams.plan.simulate import Trial, simulate
-from streams.plan.sizing import Plan, plan
+from streams.plan.sizing import Plan, plan, top_visitor_cost
 
 plan_app = cyclopts.App(name="plan", help="How much of everything a load needs, and what breaks first.")
 
@@ -42,7 +42,7 @@ def plan_load(
     tried = simulate(Trial(
         events_per_second=demand.peak, event_us=found.worker_us, partitions=found.partitions, workers=found.workers,
         visitors=int(max(demand.visitors, found.partitions)),
-        top_share=demand.top_visitor_share,
+        top_share=demand.top_visitor_share, top_cost=top_visitor_cost(demand, costs),
     ))  # fmt: skip
     if json:
         say_json({

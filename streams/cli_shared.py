@@ -65,8 +65,8 @@ class Mapping:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """How recorded files are read: the columns as in `replay`, and by how many processes."""
+class RecordedColumns:
+    """How recorded files are read: the columns as in `replay`."""
 
     columns: Annotated[
         list[str],
@@ -84,6 +84,12 @@ class Recorded:
         Literal["plain", "snowplow_ecommerce"],
         Parameter(name="--format", help="A known recording, with its own columns and peculiarities."),
     ] = "plain"
+
+
+@dataclass(frozen=True)
+class Recorded(RecordedColumns):
+    """The same, and by how many processes."""
+
     processes: Annotated[int, Parameter(help="How many processes share the work.")] = 1
 
 

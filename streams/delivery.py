@@ -1,8 +1,9 @@
-"""Suggestions to Redis, so that a website can read them: the only writer to it.
+"""Suggestions to Redis, so that a website can read them: the only module that writes there.
 
-Layout (Redis 7 or later, Valkey; `avert` is the prefix):
+Layout (Redis 7 or later, Valkey; `avert` is `Settings.cache_prefix`, the site's):
 
-- hash ``avert:s:{visitor}``: field = suggestion id, value = its JSON; the key goes with the latest expiry;
+- hash ``avert:s:{visitor}``: field = suggestion id, value = its JSON; the key goes with the latest expiry. The field
+  ``!`` is a refusal: nothing that was made before it may be shown;
 - hash ``avert:progress``: field = partition of the clickstream, value = last offset done, for whoever comes late;
 - channel ``avert:progress``: the same as JSON ``{"partition": offset}``, after the writes that it speaks of;
 - channel ``avert:changes``: the visitors whose hash was just written, as a JSON list, after the writes. One message a
@@ -18,7 +19,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import redis.asyncio as redis
@@ -30,6 +32,13 @@ from streams.telemetry import REDIS_ERRORS, log
 # The engine keeps at most 8 live suggestions of a visitor; what expired stays in the hash until the whole key goes,
 # or until there is twice as much as can be alive.
 _FIELDS_MAX = 16
+
+REFUSED_FIELD = "!"  # no suggestion's id: those are hashes
+# The worker withdraws what a refusal concerns, within its lag. A refusal outlives all lag in which suggestions, most of
+# which live for minutes, would still be in time; it is a trace of a visitor itself, so no longer than that.
+REFUSAL_LIVES_MS = 3_600_000
+# Header of a record of the clickstream without a value: drop all that is kept of the visitor who is its key.
+ERASE_HEADER = "avert-erase"
 
 # What a Redis call may end with when Redis is away, slow, or not a Redis. A bug of ours is none of these.
 REDIS_FAILURES = (RedisError, OSError, TimeoutError)
@@ -53,6 +62,10 @@ def workers_key(prefix: str) -> str:
 def rules_key(prefix: str, version: str) -> str:
     """The key of the rules of one version."""
     return f"{prefix}:rules:{version}"
+
+
+class _Refusal(msgspec.Struct):
+    refused: int
 
 
 class RuleNote(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -138,7 +151,61 @@ end
 """
 
 _encoder = msgspec.json.Encoder()
+_refusal_decoder = msgspec.json.Decoder(_Refusal)
 _note_decoder = msgspec.json.Decoder(WorkerNote)
+
+
+class Erasure(NamedTuple):
+    """Among changes: nothing is to be left of what came before of this visitor."""
+
+    visitor: str
+
+
+Change = Suggestion | Withdrawal | Erasure
+
+
+class Refusals:
+    """The API's own word to the cache: a visitor has refused to be shown anything. One per API process.
+
+    The worker says the same a moment later, by withdrawing; this holds until then, and while no worker runs.
+    """
+
+    def __init__(self, client: redis.Redis, timeout_ms: int, prefix: str = "avert") -> None:
+        self._redis = client
+        self._timeout_s = timeout_ms / 1000
+        self._prefix = prefix
+
+    async def refuse(self, visitors: Collection[str], now_ms: int) -> bool:
+        """Drop what may be shown to these visitors, and hide what is made of events from before `now_ms`.
+
+        Returns False, and counts it, when Redis did not take it within the timeout.
+        """
+        if not visitors:
+            return True
+        note = _encoder.encode({"refused": now_ms, "expires": now_ms + REFUSAL_LIVES_MS})
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                pipe = self._redis.pipeline(transaction=True)  # nobody reads between the two
+                for visitor in visitors:
+                    key = visitor_key(self._prefix, visitor)
+                    pipe.delete(key)
+                    pipe.hset(key, REFUSED_FIELD, note)
+                    pipe.pexpireat(key, now_ms + REFUSAL_LIVES_MS)
+                pipe.publish(changes_channel(self._prefix), _encoder.encode(list(visitors)))
+                await pipe.execute()
+        except REDIS_FAILURES as error:
+            REDIS_ERRORS.labels("refuse").inc()
+            log.warning("redis_unavailable", operation="refuse", error=f"{type(error).__name__}: {error}")
+            return False
+        return True
+
+
+def refused_at(stored: bytes) -> int:
+    """When the visitor refused, ms, by the value of REFUSED_FIELD."""
+    try:
+        return _refusal_decoder.decode(stored).refused
+    except msgspec.DecodeError:  # of another version: then it is still one
+        return 1 << 62
 
 
 class Delivery:
@@ -167,7 +234,7 @@ class Delivery:
         """Close the connections."""
         await self._redis.aclose()
 
-    async def deliver(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> bool:
+    async def deliver(self, changes: Sequence[Change], progress: Mapping[int, int]) -> bool:
         """Write `changes` in their order, then publish `progress` ({partition: last offset done}).
 
         Returns False, and counts it, when Redis did not take it within the timeout; never raises because of Redis.
@@ -221,18 +288,32 @@ class Delivery:
         except REDIS_FAILURES as error:
             self._failed("announce", error)
 
-    async def _write(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> None:
-        """One script, in this order: 1. suggestions, withdrawals, expiry; 2. whose; 3. progress, which tells of 1."""
+    async def _write(self, changes: Sequence[Change], progress: Mapping[int, int]) -> None:
+        """One script, in this order: 1. suggestions, withdrawals, expiry; 2. whose; 3. progress, which tells of 1.
+
+        What is erased goes before it: nothing that came before an erasure is written.
+        """
         latest: dict[str, int] = {}
         written: dict[str, list[str | bytes]] = {}
+        erased: set[str] = set()
         for change in changes:
             key = visitor_key(self._prefix, change.visitor)
+            if isinstance(change, Erasure):
+                erased.add(key)
+                written.pop(key, None)
+                latest.pop(key, None)
+                continue
             if isinstance(change, Suggestion):
                 written.setdefault(key, []).extend((change.id, _encoder.encode(change)))
                 latest[key] = max(latest.get(key, 0), change.expires)
             else:
                 written.setdefault(key, []).extend((change.suggestion, b""))
         visitors = _encoder.encode(list({change.visitor: None for change in changes}))
+        if erased:
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.delete(*erased)
+            pipe.publish(self._changes, visitors)
+            await pipe.execute()
         arguments: list[str | bytes | int] = [int(time.time() * 1000), _FIELDS_MAX, visitors]
         for key, pairs in written.items():
             arguments += [len(pairs) // 2, latest.get(key, 0), *pairs]

@@ -13,11 +13,13 @@ import msgspec
 import redis.asyncio as redis
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from streams.core import build
 from streams.errors import AvertError
 from streams.keys import SECRET_CHARS_MIN, AdminKey, ServerKey, key_name, load_keys
+from streams.retention import topic_configurations
 from streams.rulefiles.load import load_rules
 from streams.rulefiles.options import engine_options
 from streams.settings import Settings
@@ -82,6 +84,34 @@ async def _topics(settings: Settings) -> Answer:
     missing = [name for name in names if name not in counts]
     note = f"; missing, to be created by the first worker: {', '.join(missing)}" if missing else ""
     return ("warning" if missing else "ok"), f"{len(counts)} with {partitions} partitions{note}"
+
+
+async def _retention(settings: Settings) -> Answer:
+    """Whether the topics keep what the settings say. Avert sets it when it creates them, and never again."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=int(TIMEOUT_S * 1000))
+    wanted = topic_configurations(settings)
+    try:
+        await admin.start()
+        there = set(await admin.list_topics()) & wanted.keys()
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in sorted(there)]
+        answers = await admin.describe_configs(resources) if resources else []
+    finally:
+        await admin.close()
+    found = {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for answer in answers for resource in answer.resources
+    }
+    differing = [
+        f"{topic}: {name} is {found[topic][name]}, by the settings {value}"
+        for topic, configuration in wanted.items() for name, value in configuration.items()
+        if found.get(topic, {}).get(name, value) != value
+    ]
+    if differing:
+        return "warning", "; ".join(differing) + ". What is there stays: change it with kafka-configs, or the settings"
+    told = [topic for topic, configuration in wanted.items() if found.get(topic, {}).keys() >= configuration.keys()]
+    if len(told) < len(there):
+        return "warning", f"the broker says of {len(told)} of {len(there)} topics how long it keeps them"
+    return "ok", f"{len(told)} topics keep what the settings say"
 
 
 async def _redis(settings: Settings) -> Answer:
@@ -205,6 +235,7 @@ async def _core(_: Settings) -> Answer:
 QUESTIONS: dict[str, Callable[[Settings], Awaitable[Answer]]] = {
     "Kafka": _kafka,
     "topics": _topics,
+    "retention": _retention,
     "Redis": _redis,
     "rules": _rules,
     "core": _core,

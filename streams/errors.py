@@ -40,6 +40,13 @@ class BrokerUnavailableError(AvertError):
     exit_code = 5
 
 
+class CacheUnavailableError(AvertError):
+    """The cache does not answer, and without it the call would be half done."""
+
+    reason = "cache_unavailable"
+    status = 503
+
+
 class TopicLayoutError(AvertError):
     """The topics' partition counts contradict each other, or there are more workers than partitions."""
 

@@ -84,7 +84,7 @@ async def send_outcomes(events: Sequence[Event], settings: Settings, progress: C
     `progress` is told how many have been acknowledged.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap, acks="all", linger_ms=5,
+        bootstrap_servers=settings.kafka_bootstrap, client_id=settings.app_id, acks="all", linger_ms=5,
         request_timeout_ms=int(settings.send_timeout_s * 1000),
     )
     topic = settings.topic("clickstream")

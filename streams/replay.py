@@ -280,7 +280,7 @@ async def replay(
     """
     started = time.monotonic()
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap, acks="all", linger_ms=5,
+        bootstrap_servers=settings.kafka_bootstrap, client_id=settings.app_id, acks="all", linger_ms=5,
         request_timeout_ms=int(settings.send_timeout_s * 1000),
     )
     try:

@@ -25,11 +25,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kafka_bootstrap: str = "127.0.0.1:9092"
     redis_url: str = "redis://127.0.0.1:6379/0"
     rules_dir: Path = Path("rules")
-    app_id: str = "avert"  # Kafka consumer group, and prefix of the changelog's name
-    topic_prefix: str = ""  # put before every topic's name: many sites in one cluster
+    # Many sites in one cluster: everything that has a name outside of the process has one of these two before it.
+    # Kafka's consumer group, the changelog, and what stands in the cache; `load_settings` makes it of the prefix.
+    app_id: str = "avert"
+    topic_prefix: str = ""  # put before every other topic's name
     partitions: int = 8  # of every topic, when Avert creates them
     replication_factor: int = 1
-    clickstream_retention_ms: int = 7 * 86_400_000  # by the records' time; -1 keeps all (a replay of older events)
+    # How long each topic keeps its records when Avert creates it; -1 keeps all. (A replay of older events needs that of
+    # the clickstream, whose records carry the events' time.)
+    clickstream_retention_ms: int = 7 * 86_400_000
+    decisions_retention_ms: int = 90 * 86_400_000  # with the outcomes: what `avert impact --from` reads
+    suggestions_retention_ms: int = 7 * 86_400_000  # what was said to whom; the suggestions themselves are in Redis
+    outcomes_retention_ms: int = 90 * 86_400_000
+    deadletter_retention_ms: int = 14 * 86_400_000  # two weeks to find out what was wrong with a sender
+    erasures_retention_ms: int = 365 * 86_400_000  # who copies the topics has so long to hear of an erasure
+    changelog_erased_ms: int = 86_400_000  # a row that was replaced or erased is gone from the changelog's closed files
 
     # --- sessions and time
     session_timeout_ms: int = 30 * 60_000
@@ -37,6 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     attribution_window_ms: int = 24 * 3_600_000
     outcome_delay_ms: int = 3 * 86_400_000  # an outcome may be told of so much later; exposures are kept for it
     clock_grace_ms: int = 500  # wall time moves a caught-up partition's clock only to now minus this
+    # Of one visitor, in a minute of the log; those beyond are shed. 0: none are. 20 a second for a minute on end is no
+    # hand's work (a busy tracker sends one or two), and at 25 us an event it is a two-thousandth of a core.
+    visitor_events_per_minute_max: int = 1_200
     consent_default: Literal["granted", "denied"] = "granted"  # when an event says nothing of consent
     allowed_link_hosts: tuple[str, ...] = ()
     # Thresholds of the built-in signals; where each figure comes from stands in core/signals.py.
@@ -49,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     signal_search_refine_ms: int = 60_000
     signal_thrash_page_views: int = 3
     signal_thrash_ms: int = 5_000
+    honour_dnt: bool = False  # `DNT: 1` like `Sec-GPC: 1`; the first was given up by its standard's authors
     url_query_allowed: tuple[str, ...] = ("utm_source", "utm_medium", "utm_campaign")
 
     # --- worker
@@ -71,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     api_port: int = 8080
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9464
+    worth_every_s: float = 60.0  # what rules are worth is computed for a scrape this long after the last time
     keys_file: Path | None = None
     visitor_ids: Literal["minted", "capability"] = "minted"
     token_ttl_s: int = 3600
@@ -100,6 +115,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The full name of one of Avert's topics: ``clickstream``, ``decisions``, ..."""
         return self.topic_prefix + name
 
+    @property
+    def cache_prefix(self) -> str:
+        """Before the colon of every key and channel in the cache."""
+        return self.app_id
+
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from `environment` (default: the process's own). Raises SettingsError naming the variable."""
@@ -113,6 +133,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         if name not in fields:
             raise SettingsError(f"{variable}: there is no such setting; see docs/operations.md")
         values[name] = tuple(filter(None, text.split(","))) if name in _LISTS else text
+    if "topic_prefix" in values:
+        # With a group of the same name, two sites' workers would divide each other's partitions.
+        values.setdefault("app_id", f"{values['topic_prefix']}{Settings().app_id}")
     try:
         return msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:

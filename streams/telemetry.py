@@ -109,10 +109,24 @@ TOTALS_REFUSED = _gauge(
     "avert_totals_refused", "Effects that the totals had no room for since the start of this worker.",
 )
 
+# --- what they are worth, computed by the API from the totals of all workers: every API process shows the same
+SAVED_AMOUNT = _gauge(
+    "avert_saved_amount", "Cost that a rule averted (or value that it brought), and its interval.", "rule", "bound",
+)
+NUDGE_COST = _gauge("avert_nudge_cost_amount", "What a rule's suggestions cost.", "rule")
+SPLIT_P_VALUE = _gauge(
+    "avert_split_p_value", "How often chance alone would split visitors as oddly between the arms.", "rule",
+)
+HOLDOUT_SHARE = _gauge("avert_control_share", "Share of a rule's visitors in the control arm.", "rule", "kind")
+VERDICT = _gauge("avert_verdict", "1 for what may be said of a rule now.", "rule", "verdict")
+WORTH_COMPUTED_AT = _gauge("avert_worth_timestamp_seconds", "When this process last computed what rules are worth.")
+WORTH_SECONDS = _gauge("avert_worth_computation_seconds", "Seconds of CPU that took.")
+
 WITHDRAWALS = _counter("avert_withdrawals_total", "Suggestions withdrawn.", "reason")
 COMMITS = _counter("avert_commits_total", "Offset commits.", "result")
 CHANGELOG_BYTES = _counter("avert_changelog_bytes_total", "Bytes of state written to the changelog.")
 RECOVERY_SECONDS = _gauge("avert_recovery_seconds", "How long the last recovery of the table took.")
+REBALANCES = _counter("avert_rebalances_total", "Times that this worker was dealt its partitions anew.")
 RECOVERED_ROWS = _counter("avert_recovered_rows_total", "Rows read from the changelog during recovery.")
 PARTITIONS = _gauge("avert_assigned_partitions", "Partitions of the clickstream that this worker has.")
 READY = _gauge("avert_ready", "1 when this process can do its work.", "process")
@@ -177,6 +191,37 @@ CLOSED_LABELS: dict[Counter | Gauge, Iterable[str]] = {
 for _metric, _values in CLOSED_LABELS.items():
     for _value in _values:
         _metric.labels(_value)
+
+OTHER = "other"
+# A rule has up to twenty series in a worker (kinds, arms, reasons; more with outcomes), and Prometheus keeps each for
+# as long as its retention is: 500 rules are some 10,000 series, which the smallest Prometheus carries.
+RULE_LABELS_MAX = 500
+OUTCOME_LABELS_MAX = 100
+
+
+class CappedLabels:
+    """Label values that files bring along. The first `most` that come keep their names, all others are `other`.
+
+    So sums stay right whatever the number of names; and a name that has a series keeps it.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[str, str] = {}
+
+    def __call__(self, name: str) -> str:
+        """The label to use for `name`."""
+        known = self._known.get(name)
+        if known is not None:
+            return known
+        if len(self._known) >= self._most:
+            return OTHER
+        self._known[name] = name
+        return name
+
+
+rule_label = CappedLabels(RULE_LABELS_MAX)
+outcome_label = CappedLabels(OUTCOME_LABELS_MAX)
 
 
 def metrics_page() -> bytes:

@@ -1,7 +1,7 @@
 """What is counted of a visitor besides decisions: outcomes that happen, receipts, and what others report.
 
 1. An outcome is credited to the visitor's exposures as it happens (outcome.py), and withdraws the suggestions that
-   meant to prevent it.
+   meant to prevent it. Of a visitor who may not be measured nothing is recorded: he is no exposure either.
 2. A receipt counts once of each kind for a suggestion that the state still knows, withdrawn and expired ones included.
 3. A late event, or one that somebody reports (`context.source` is ``report``: a call centre's list), makes the outcomes
    that one event alone makes, and nothing else: the session learns nothing of it.
@@ -38,6 +38,17 @@ def is_report(event: Event) -> bool:
 def happen(moment: Moment, outcome: Outcome) -> None:
     """The outcome has happened: its record, its credit, and the end of the suggestions that it makes pointless."""
     state, name, at = moment.state, outcome.name, moment.at
+    if not state.unmeasured:
+        _note(moment, outcome)
+    if state.live:
+        rules = moment.ruleset.by_rule_id
+        withdraw(
+            state, at, "outcome", moment.effects, lambda live: live.rule in rules and name in rules[live.rule].targets
+        )
+
+
+def _note(moment: Moment, outcome: Outcome) -> None:
+    state, name, at = moment.state, outcome.name, moment.at
     price = price_at(outcome.prices, at)
     amount = amount_of(price.amount, lambda path: moment.remembered(outcome, path))
     micros = micros_of(amount)
@@ -59,11 +70,6 @@ def happen(moment: Moment, outcome: Outcome) -> None:
             price=price.version,
         )
     )
-    if state.live:
-        rules = moment.ruleset.by_rule_id
-        withdraw(
-            state, at, "outcome", moment.effects, lambda live: live.rule in rules and name in rules[live.rule].targets
-        )
 
 
 def receive(state: Visitor, event: Event, at: int, ruleset: Ruleset, effects: list[Effect]) -> None:

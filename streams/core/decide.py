@@ -197,6 +197,8 @@ def _expose(moment: Moment, candidate: _Candidate) -> tuple[bool, Arm | None]:
     memory = moment.ruleset.exposure_memory_ms
     if any(at - exposure.at >= memory for exposure in state.exposures):
         state.exposures = [exposure for exposure in state.exposures if at - exposure.at < memory]
+    if state.unmeasured:
+        return False, None
     first = all(exposure.rule != rule.id for exposure in state.exposures)
     if first:
         variant = candidate.texts.variant if arm == "treated" else None

@@ -17,6 +17,7 @@ class EventResult(StrEnum):
     LATE = "late"  # older than max_lateness: counted for outcomes only
     REPORTED = "reported"  # an outcome that somebody else reports (a call centre): for outcomes only, whatever its age
     NO_CONSENT = "no_consent"  # counted and forgotten
+    SHED = "shed"  # one too many of its visitor in its minute (a bot): counted, and nothing else
     DEAD_LETTER = "dead_letter"
 
 
@@ -55,7 +56,7 @@ class Suppression(StrEnum):
 Arm = Literal["treated", "control"]
 DecisionKind = Literal["suggested", "control", "shadow", "suppressed"]
 ReceiptKind = Literal["shown", "clicked", "dismissed"]
-WithdrawalReason = Literal["outcome", "withdraw", "dismissed", "no_consent"]
+WithdrawalReason = Literal["outcome", "withdraw", "dismissed", "no_consent", "erased"]
 
 
 class Decision(msgspec.Struct, frozen=True, omit_defaults=True, tag="decision", tag_field="record"):

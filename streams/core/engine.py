@@ -8,7 +8,9 @@ An event goes this way (`step`):
 1. An offset at or below the state's has been applied already.
 2. Timers due at or before `now` fire, each at its own deadline, in the order of time.
 3. Consent: without it nothing is kept, and what was kept is forgotten.
-4. A repeated id is a duplicate.
+4. An event that is one too many of its visitor in its minute is shed. It leaves no trace, not even its offset, so that
+   the row need not be written for it: read again, it is shed again, by the count that let the others in.
+   A repeated id is a duplicate.
 5. An event older than `max_lateness`, or one that is reported, counts for outcomes only (counted.py).
 6. The event's session: found or begun. Whom the event concerns is asked before anything is changed by it.
 7. What holds no more is noticed before the event is taken in, so that a later hold is a new edge.
@@ -28,17 +30,18 @@ from operator import attrgetter
 from typing import Final
 
 from streams.core.conditions import FRESH, Leaf
+from streams.core.consent import Permit, forget, permitted
 from streams.core.counted import RECEIPTS, happen, is_report, receive, told
 from streams.core.decide import Moment, decide, withdraw
+from streams.core.due import matters_until, reschedule, session_due
 from streams.core.effects import Effect, EventResult
-from streams.core.event import Event, clamp_ts, consents
+from streams.core.event import Event, clamp_ts
 from streams.core.journey import end_journeys, end_visit, follow, follow_outcomes, journeys_due
 from streams.core.nodes import NONE
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
-from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id
+from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id, take
 from streams.core.session_fields import note_facts
-from streams.core.suggestion import history_matters_until
-from streams.core.visitor import SESSIONS_MAX, LiveSuggestion, history_of
+from streams.core.visitor import SESSIONS_MAX, history_of
 from streams.core.wire import Placed, Position
 
 __all__ = ["Position", "step", "tick"]
@@ -50,7 +53,10 @@ _GONE: tuple[None, tuple[Fires, ...]] = (None, ())
 _APPLIED: Final = EventResult.APPLIED
 _LATE: Final = EventResult.LATE
 _REPLAYED: Final = EventResult.REPLAYED
+_SHED: Final = EventResult.SHED
 _last_of = attrgetter("last")
+_STATE: Final = Permit.STATE
+_COUNT: Final = Permit.COUNT
 _due_of = attrgetter("due")
 _index_of = attrgetter("index")
 
@@ -67,41 +73,46 @@ def step(
     offset = position.offset
     if state is not None and offset <= state.offset:  # 1
         return state, _REPLAYED, effects
-    if state is not None and state.due <= now:  # 2
-        _fire_due(state, ruleset, now, effects)
-        if not state.sessions and _matters_until(state, ruleset) <= now:
-            # tick() would have said that the row may go; whether it was asked in between must make no difference.
-            state = None
-    reported = is_report(event)
-    # A report that says nothing of consent leaves the visitor's own word in force.
-    if not (reported and state is not None and "consent" not in event.context) and not consents(
-        event, ruleset.options.consent_default
-    ):  # 3
+    traced = state is not None and state.due <= now
+    if state is not None and traced:  # 2
+        state = _after_timers(state, ruleset, now, effects)
+    permits = permitted(state, event, ruleset.options.consent_default)  # 3
+    if not permits & _STATE:
         if state is not None:
-            withdraw(state, now, "no_consent", effects, _all_of_them)
+            forget(state, now, "no_consent", effects)
         return None, EventResult.NO_CONSENT, effects
     if state is None:
         state = Visitor(event.visitor)
+    unmeasured = not permits & _COUNT
+    traced = traced or state.unmeasured != unmeasured  # a change of consent stays, also that of a shed event
+    state.unmeasured = unmeasured
+    reported = is_report(event)
+    most = ruleset.options.visitor_events_per_minute_max  # 4
+    # What others report of a visitor is not of his making: a bot must not keep a call centre's word out.
+    shed = most > 0 and not reported and not take(state, position.timestamp, most)
+    if shed and not traced:
+        return state, _SHED, effects
     state.offset = offset
     if now > state.clock:
         state.clock = now
-    hashed = id_hash(event.id)  # 4
+    if shed:  # but there is a trace
+        reschedule(state, ruleset)
+        return state, _SHED, effects
+    hashed = id_hash(event.id)
     if hashed in state.recent or hashed in state.reported:
-        _reschedule(state, ruleset)
+        reschedule(state, ruleset)
         return state, EventResult.DUPLICATE, effects
     ts = clamp_ts(event.ts, position.timestamp)
     if event.type in RECEIPTS:
         receive(state, event, ts, ruleset, effects)
     if reported or now - ts > ruleset.options.max_lateness_ms:  # 5
         result = EventResult.REPORTED if reported else _LATE
-        if not reported:
-            remember_id(state, hashed)
         _late(state, event, ts, ruleset, effects, hashed)
     else:
         result = _APPLIED
         remember_id(state, hashed)
         _apply(state, event, ts, ruleset, effects)
-    _reschedule(state, ruleset)  # 11
+    reschedule(state, ruleset)  # 11
     return state, result, effects
 
 
@@ -109,10 +120,18 @@ def tick(state: Visitor, ruleset: Ruleset, now: int) -> tuple[Visitor | None, li
     """Fire what is due at or before `now`. None: nothing in the state can matter any more, the row may go."""
     effects: list[Effect] = []
     _fire_due(state, ruleset, now, effects)
-    _reschedule(state, ruleset)
+    reschedule(state, ruleset)
     if not state.sessions and state.due <= now:
         return None, effects
     return state, effects
+
+
+def _after_timers(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect]) -> Visitor | None:
+    _fire_due(state, ruleset, now, effects)
+    if not state.sessions and matters_until(state, ruleset) <= now:
+        # tick() would have said that the row may go; whether it was asked in between must make no difference.
+        return None
+    return state
 
 
 # --- an event ------------------------------------------------------------------------------------------------
@@ -165,6 +184,8 @@ def _keys_concerned(fed: list[Listening]) -> set[int]:
 
 
 def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect], hashed: int) -> None:
+    if not is_report(event):
+        remember_id(state, hashed)
     session = _find_session(state, event, ts, ruleset) or Session(id=event.session or "", start=ts, last=ts)
     moment = Moment(state, session, event, event.id, ts, ruleset, effects)
     told(moment, event, hashed)
@@ -246,10 +267,6 @@ def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None
         decide(moment, rules, frozenset(outcome.name for outcome in happened))
 
 
-def _all_of_them(_: LiveSuggestion) -> bool:
-    return True
-
-
 def _award(session: Session, awarding: Awarding, moment: Moment) -> None:
     leaf = awarding.leaf
     leaf.add(session, awarding.entry, awarding.points, moment.at)
@@ -300,7 +317,7 @@ def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect])
             _end_session(state, session, ruleset, at, effects)
         else:
             _wake(state, session, ruleset, at, effects, ending=False)
-            session.due = _session_due(session, ruleset)
+            session.due = session_due(session, ruleset)
 
 
 def _wake(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect], ending: bool) -> None:
@@ -342,53 +359,3 @@ def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, ef
     if ruleset.funnels.visits:
         end_visit(state, session, at, ruleset, effects)
     state.sessions.remove(session)
-
-
-def _session_due(session: Session, ruleset: Ruleset) -> int:
-    due = session.last + ruleset.options.session_timeout_ms
-    if session.timers:
-        for timer in session.timers.values():
-            if timer < due:
-                due = timer
-    for leaf in ruleset.idle:
-        due = min(due, leaf.next_change(session))
-    return due
-
-
-def _reschedule(state: Visitor, ruleset: Ruleset) -> None:
-    """Set the next moment at which there is something to do: a session's timer, or the row's own end."""
-    if len(state.sessions) == 1:  # nearly all visitors
-        session = state.sessions[0]
-        session.due = state.due = _session_due(session, ruleset)
-    elif state.sessions:
-        state.due = NEVER
-        for session in state.sessions:
-            session.due = due = _session_due(session, ruleset)
-            state.due = min(state.due, due)
-    else:
-        state.due = _matters_until(state, ruleset)
-    if state.journeys:
-        state.due = min(state.due, journeys_due(state, ruleset))
-
-
-def _matters_until(state: Visitor, ruleset: Ruleset) -> int:
-    """Until when something in a state without sessions can still change an answer."""
-    options = ruleset.options
-    # Late events of a known visitor must still find the ids that were seen.
-    until = state.clock + max(options.max_lateness_ms, ruleset.returning_memory_ms)
-    memory = ruleset.exposure_memory_ms
-    for exposure in state.exposures:
-        until = max(until, exposure.at + memory)
-    if state.programme is not None:
-        until = max(until, state.programme.at + memory)
-    for second in state.reported.values():
-        until = max(until, second * 1000 + options.outcome_delay_ms + 1000)
-    if state.journeys and (due := journeys_due(state, ruleset)) != NEVER:
-        until = max(until, due)
-    for live in state.live:
-        until = max(until, live.expires)
-    for name, history in state.history.items():
-        rule = ruleset.by_rule_id.get(name)
-        if rule is not None:
-            until = max(until, history_matters_until(rule.definition.limits, history))
-    return until

@@ -40,7 +40,6 @@ __all__ = [
     "Refused",
     "check_event",
     "clamp_ts",
-    "consents",
     "dead_letter_text",
     "encode_event",
     "field_value",
@@ -184,23 +183,6 @@ def clamp_ts(ts: int, record_timestamp: int) -> int:
     return 0 if ts < 0 else min(ts, record_timestamp)
 
 
-_GRANTED = ("granted", "true", "yes")
-
-
-def consents(event: Event, default: bool) -> bool:
-    """What the event says of the visitor's consent to personalization; `default` when it says nothing.
-
-    What is not clearly a yes is a no.
-    """
-    context = event.context
-    given = context.get("consent") if context else None
-    if given is None:
-        return default
-    if type(given) is dict:
-        given = given.get("personalization")
-    return given is True or (type(given) is str and given.strip().lower() in _GRANTED)
-
-
 # --- fields ------------------------------------------------------------------------------------------------
 
 MISSING: Final = object()  # what a path finds when there is nothing
@@ -234,15 +216,20 @@ def field_value(event: Event, path: tuple[str, ...]) -> Any:
 # --- scrubbing of personal data ------------------------------------------------------------------------------
 
 _DIGIT = re.compile(r"[0-9]")
-_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,128}\.[A-Za-z]{2,24}")
+_EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}(?:@|%40)[A-Za-z0-9.-]{1,128}\.[A-Za-z]{2,24}")
 # Runs of 7 to 19 digits with the separators that people write in phone and card numbers.
 _NUMBER = re.compile(r"(?<![\w.-])\+?\(?\d(?:[ ().\-/]{0,2}\d){6,18}(?![\w-])")
 _URL_FIELDS = ("url", "path", "referrer")
+# What trackers and sites call an internet address. It is left out with its name, as nothing here has a use for it.
+_ADDRESS_FIELDS = frozenset({
+    "ip", "IP", "$ip", "ip_address", "ipAddress", "ip_addr", "client_ip", "clientIp", "clientIP", "user_ip", "userIp",
+    "user_ipaddress", "remote_addr", "remoteAddr", "remote_ip", "x_forwarded_for", "x-forwarded-for", "X-Forwarded-For",
+})
 
 
 def scrub_text(text: str) -> str:
     """Mask e-mail addresses, card numbers (Luhn-valid, 13 to 19 digits) and phone numbers in `text`."""
-    if "@" in text:
+    if "@" in text or "%40" in text:
         text = _EMAIL.sub("[email]", text)
     if _DIGIT.search(text):
         text = _NUMBER.sub(_mask_number, text)
@@ -262,6 +249,8 @@ def _mask_number(match: re.Match[str]) -> str:
     return written
 
 
+# A whole text that is a URL with a query, or a query alone. A sentence that ends in a question mark is neither.
+_URL = re.compile(r"(?:[a-zA-Z][a-zA-Z0-9+.-]{0,20}://[^\s?]*|/[^\s?]*)?\?[^\s=]{1,200}=")
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -291,21 +280,29 @@ def scrub_url(url: str, query_allowed: frozenset[str]) -> str:
 
 
 def scrub_event(event: Event, query_allowed: frozenset[str] = frozenset()) -> Event:
-    """The event with personal data masked in every string of `page`, `props` and `context`. Ids are not touched."""
+    """The event without personal data in any string of `page`, `props` and `context`. Ids are not touched.
+
+    Masked: e-mail addresses, phone and card numbers. Left out: internet addresses by their fields' names, and of every
+    URL, whatever its field is called, the parameters that are not in `query_allowed`.
+    """
     page = {
-        key: scrub_url(value, query_allowed) if key in _URL_FIELDS and isinstance(value, str) else _scrub(value)
+        key: scrub_url(value, query_allowed)
+        if key in _URL_FIELDS and isinstance(value, str)
+        else _scrub(value, query_allowed)
         for key, value in event.page.items()
+        if key not in _ADDRESS_FIELDS
     }
-    return msgspec.structs.replace(event, page=page, props=_scrub(event.props), context=_scrub(event.context))
+    props, context = _scrub(event.props, query_allowed), _scrub(event.context, query_allowed)
+    return msgspec.structs.replace(event, page=page, props=props, context=context)
 
 
-def _scrub(value: Any) -> Any:
+def _scrub(value: Any, query_allowed: frozenset[str]) -> Any:
     if type(value) is str:
-        return scrub_text(value)
+        return scrub_url(value, query_allowed) if "?" in value and _URL.match(value) else scrub_text(value)
     if type(value) is dict:
-        return {key: _scrub(item) for key, item in value.items()}
+        return {key: _scrub(item, query_allowed) for key, item in value.items() if key not in _ADDRESS_FIELDS}
     if type(value) is list:
-        return [_scrub(item) for item in value]
+        return [_scrub(item, query_allowed) for item in value]
     if type(value) is int and value > _SMALLEST_CARD and _is_card([int(digit) for digit in str(value)]):
         return "[card]"
     return value
@@ -314,9 +311,19 @@ def _scrub(value: Any) -> Any:
 _SMALLEST_CARD: Final = 10**12
 
 
+_HEX = "[0-9A-Fa-f]{1,4}"
+_ADDRESS = re.compile(
+    rf"(?<![\w./:-])(?:(?:[0-9]{{1,3}}\.){{3}}[0-9]{{1,3}}|(?:{_HEX}:){{7}}{_HEX}"
+    rf"|(?:{_HEX}:){{1,6}}:(?:{_HEX}:){{0,5}}(?:{_HEX})?|::(?:{_HEX}:){{0,6}}{_HEX})(?![\w:])"
+)
+
+
 def dead_letter_text(raw: bytes | None) -> tuple[str, bool]:
-    """The original bytes as text that may be kept: capped, undecodable bytes shown as such, personal data masked."""
+    """The original bytes as text that may be kept: capped, undecodable bytes shown as such, personal data masked.
+
+    Internet addresses too, wherever they stand: it is no event, so no field tells them from a version.
+    """
     if raw is None:
         return "", False
     text = raw[:DEAD_LETTER_BYTES_MAX].decode("utf-8", errors="backslashreplace")
-    return scrub_text(text), len(raw) > DEAD_LETTER_BYTES_MAX
+    return scrub_text(_ADDRESS.sub("[address]", text)), len(raw) > DEAD_LETTER_BYTES_MAX

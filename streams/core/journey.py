@@ -53,6 +53,9 @@ def follow(
     """Take in an event of time `at`."""
     if not ruleset.funnels.all:
         return
+    if state.unmeasured:
+        _forget(state, session, ruleset)
+        return
     hearing = ruleset.funnels.hearing(event.type)
     if not hearing:
         return
@@ -66,6 +69,8 @@ def follow(
 
 def follow_outcomes(moment: Moment, names: list[str]) -> None:
     """Take in that these outcomes have happened."""
+    if moment.state.unmeasured:
+        return
     for funnel in moment.ruleset.funnels.all:
         for name in names:
             _note(moment, funnel, [moment.at, _NOTHING, 0, OUTCOME + name])
@@ -75,7 +80,7 @@ def end_visit(state: Visitor, session: Session, at: int, ruleset: Ruleset, effec
     """The session ends at `at`, and with it its journeys."""
     for funnel in ruleset.funnels.visits:
         known = session.states.pop(funnel.key, None)
-        if known is not None:
+        if known is not None and not state.unmeasured:
             place = _place(state, session, funnel, effects)
             _settle(known, NEVER, place)
             if known[_JOURNEY]:
@@ -95,12 +100,21 @@ def journeys_due(state: Visitor, ruleset: Ruleset) -> int:
 def end_journeys(state: Visitor, at: int, ruleset: Ruleset, effects: list[Effect]) -> None:
     """End those that are due at `at`."""
     horizon = at - ruleset.options.max_lateness_ms
+    if state.unmeasured:
+        state.journeys.clear()
     for key, known in list(state.journeys.items()):
         funnel = ruleset.funnels.by_key.get(key)
         if funnel is not None:
             _settle(known, horizon, _place(state, None, funnel, effects))
         if funnel is None or not (known[_JOURNEY] or known[_BUFFER]):
             del state.journeys[key]  # finished, or of a funnel that was edited since
+
+
+def _forget(state: Visitor, session: Session, ruleset: Ruleset) -> None:
+    """The visitor is not to be counted any more: what was told stays, nothing is added."""
+    state.journeys.clear()
+    for funnel in ruleset.funnels.visits:
+        session.states.pop(funnel.key, None)
 
 
 # --- one entry -------------------------------------------------------------------------------------------------

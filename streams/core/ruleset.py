@@ -36,6 +36,7 @@ class EngineOptions:
     max_lateness_ms: int = 10 * 60_000
     attribution_window_ms: int = 24 * 3_600_000
     outcome_delay_ms: int = 3 * 86_400_000  # how much later than it happened an outcome may be told of
+    visitor_events_per_minute_max: int = 1_200  # of the log's time; 0: no limit
     consent_default: bool = True
     allowed_link_hosts: frozenset[str] = frozenset()
     signals: SignalOptions = _SIGNALS
@@ -242,9 +243,8 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
     for award in awards:
         if award in initial:
             initial.update(triggers_of[award.leaf.key])
-    text = definition_text(
-        (program, replace(options, allowed_link_hosts=frozenset()), sorted(options.allowed_link_hosts))
-    )
+    hosts = sorted(options.allowed_link_hosts)
+    text = definition_text((program, replace(options, allowed_link_hosts=frozenset()), hosts))
     return Ruleset(
         version=_version(text),
         program=program,

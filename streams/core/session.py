@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 NEVER: Final = (1 << 62) - 1  # a time that never comes; fits MessagePack's integers
 RECENT_IDS_MAX: Final = 32  # a client's retry queue resends the last few batches, not more
+MINUTE_MS: Final = 60_000
+# Records this much older count in the newest minute seen: several collectors, each with its own clock. One that is
+# older still says that the newest was wrong (a producer's clock ran ahead), and the count begins anew.
+MINUTES_BACK_MAX: Final = 10
 
 # A condition's state: a flat list of numbers, strings and small lists; its shape is its condition's business.
 State = list[Any]
@@ -89,8 +93,8 @@ class Visitor:
     """Everything that is kept of one visitor."""
 
     __slots__ = (
-        "clock", "due", "exposures", "history", "journeys", "live", "offset", "programme", "recent", "reported",
-        "sessions", "visitor", "visits",
+        "clock", "due", "exposures", "history", "journeys", "live", "minute", "offset", "programme",
+        "recent", "reported", "sessions", "taken", "unmeasured", "visitor", "visits",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - it has so many fields
@@ -107,6 +111,9 @@ class Visitor:
         history: dict[str, History] | None = None,
         programme: Exposure | None = None,
         reported: dict[int, int] | None = None,
+        unmeasured: bool = False,
+        minute: int = 0,
+        taken: int = 0,
         journeys: dict[int, State] | None = None,
     ) -> None:
         self.visitor = visitor
@@ -123,6 +130,9 @@ class Visitor:
         self.programme = programme  # the exposure to any rule, in the arm of the global holdout
         # Hashed ids of late and reported outcomes -> when they happened, s.
         self.reported: dict[int, int] = {} if reported is None else reported
+        self.unmeasured = unmeasured  # consents to suggestions, not to being counted
+        self.minute = minute  # of the log, since the epoch: the newest in which an event was taken
+        self.taken = taken  # events in it
         # Journeys that outlive visits, by the funnel's key.
         self.journeys: dict[int, State] = {} if journeys is None else journeys
 
@@ -136,7 +146,7 @@ class Visitor:
         return [
             "", self.offset, self.due, self.clock, self.visits, self.recent,
             [session.fields() for session in self.sessions], self.exposures, self.live, self.history,
-            self.programme, self.reported, self.journeys,
+            self.programme, self.reported, self.unmeasured, self.minute, self.taken, self.journeys,
         ]  # fmt: skip
 
 
@@ -151,3 +161,20 @@ def remember_id(state: Visitor, hashed: int) -> None:
     recent.append(hashed)
     if len(recent) > RECENT_IDS_MAX:
         del recent[0]
+
+
+def take(state: Visitor, timestamp: int, most: int) -> bool:
+    """Count one event of the minute of its record's `timestamp` (ms); False, and nothing changes, if it is too many.
+
+    By the record's timestamp, which is the collector's: neither the visitor's own clock nor when the worker comes to
+    it (a backlog, a replay, a second try after a crash) makes a difference.
+    """
+    minute = timestamp // MINUTE_MS
+    if 0 <= state.minute - minute <= MINUTES_BACK_MAX:
+        if state.taken >= most:
+            return False
+        state.taken += 1
+    else:
+        state.minute = minute
+        state.taken = 1
+    return True

@@ -106,6 +106,9 @@ class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
     history: dict[str, History] = {}
     programme: Exposure | None = None  # to any rule, in the arm of the global holdout
     reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they happened, s
+    unmeasured: bool = False
+    minute: int = 0  # of the log; absent in rows of before shedding
+    taken: int = 0
     journeys: dict[int, State] = {}  # of funnels whose journeys outlive visits, by the funnel's key
 
 

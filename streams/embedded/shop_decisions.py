@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.core.effects import Decision
+from streams.core.effects import Decision, Receipt
 from streams.settings import Settings
 
 VISITORS_MAX = 2000  # a demo has some hundred at a time
@@ -21,7 +21,7 @@ POLL_MS = 100  # how late the panel may be, beside its own second between two lo
 AGAIN_S = 1.0  # after the broker has gone
 _STOP_S = 5.0
 
-_decoder = msgspec.json.Decoder(Decision)
+_decoder = msgspec.json.Decoder(Decision | Receipt)
 
 
 class DecisionFeed:
@@ -56,6 +56,8 @@ class DecisionFeed:
     def take(self, raw: bytes) -> None:
         """Note one record of the topic; after a crash of the worker the same decision may come twice."""
         decision = _decoder.decode(raw)
+        if isinstance(decision, Receipt):
+            return
         known = self._found.setdefault(decision.visitor, deque(maxlen=DECISIONS_MAX))
         self._found.move_to_end(decision.visitor)
         if all(one.id != decision.id for one in known):

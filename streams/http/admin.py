@@ -8,32 +8,32 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-import aiohttp
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from streams.core.event import VISITOR_CHARS_MAX
-from streams.errors import AvertError, RequestError
+from streams.errors import AvertError
 from streams.http.access import Access, credentials, unauthorized
 from streams.http.answers import Answer, Endpoint, on_avert_error, on_defect, on_http_exception
-from streams.http.broker import partition_of
+from streams.http.asking import ask_worker, visitor_named
 from streams.http.caller import Services
-from streams.http.operations import metrics
 from streams.http.rules import Rules
-from streams.http.workers import Workers, WorkersUnknownError
+from streams.http.visitors import Visitors
+from streams.http.workers import Workers
+from streams.http.worth import Worth
 from streams.keys import AdminScope, key_name
 from streams.telemetry import ADMIN_CALLS, log
 
-_WORKER_TIMEOUT_S = 5.0
-_WORKER_BYTES_MAX = 4 * 1024 * 1024  # of an answer: a thousand rules with all their conditions
+_VISITOR = "/v1/visitors/{visitor:path}"  # an id may have a slash
+
+
+def _visitor_of(request: Request) -> str:
+    return str(request.path_params["visitor"])
 
 
 class Call(NamedTuple):
@@ -84,64 +84,29 @@ class Explain:
 
     async def get(self, request: Request) -> Response:
         """The worker's answer as it is. Raises WorkersUnknownError when nobody says that he has the visitor."""
-        visitor, rule = request.query_params.get("visitor", ""), request.query_params.get("rule")
-        if not 1 <= len(visitor) <= VISITOR_CHARS_MAX:
-            raise RequestError(f"`visitor` is needed: 1 to {VISITOR_CHARS_MAX} characters")
-        notes = await self._workers.notes(int(time.time() * 1000))
-        key = visitor.encode("utf-8", "surrogatepass")
-        having = [note for note in notes if note.of and partition_of(key, note.of) in note.partitions]
-        if not having:
-            raise WorkersUnknownError(f"none of {len(notes)} workers has the partition of this visitor at the moment")
-        # While a partition moves two may say so; the one that said it last is asked first.
-        refusals = []
-        for note in sorted(having, key=lambda note: -note.until):
-            try:
-                answer = await self._ask(note.address, visitor, rule, request.headers["authorization"])
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                refusals.append(f"{note.address}: {type(error).__name__}")
-                continue
-            if answer.status_code != 421:  # it has moved on
-                return answer
-            refusals.append(f"{note.address}: moved on")
-        raise WorkersUnknownError("; ".join(refusals))
-
-    async def _ask(self, address: str, visitor: str, rule: str | None, authorization: str) -> Response:
-        query = {"visitor": visitor} | ({"rule": rule} if rule else {})
-        timeout = aiohttp.ClientTimeout(total=_WORKER_TIMEOUT_S)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,  # no proxy of the environment: the port is private
-            session.get(f"{address}/v1/explain", params=query, headers={"Authorization": authorization}) as answer,
-        ):
-            body = await answer.content.read(_WORKER_BYTES_MAX)
-            return Answer(body if answer.status < 400 else _refusal(answer.status, body), answer.status, {})
+        visitor, rule = visitor_named(request.query_params.get("visitor", "")), request.query_params.get("rule")
+        status, body = await ask_worker(
+            self._workers, "/v1/explain", visitor, request.headers["authorization"], {"rule": rule} if rule else {}
+        )
+        return Answer(body, status, {})
 
 
-class _Refusal(msgspec.Struct):
-    error: str
-
-
-def _refusal(status: int, body: bytes) -> bytes:
-    """A worker's refusal in the form of ours."""
-    try:
-        why = msgspec.json.decode(body, type=_Refusal).error
-    except msgspec.DecodeError:
-        why = "the worker refused"
-    reasons = {400: "bad_request", 401: "unauthorized", 404: "not_found", 421: "moved"}
-    return msgspec.json.encode({"error": reasons.get(status, "worker"), "message": why})
-
-
-def private_app(services: Services, more: Sequence[Call] = ()) -> Starlette:
-    """The application of the private port."""
-    workers = Workers(services.reader.client, services.settings.redis_timeout_ms)
+def private_app(services: Services, more: Sequence[Call] = (), worth: Worth | None = None) -> Starlette:
+    """The application of the private port. `worth` shows the metrics; whoever gives it closes it."""
+    worth = worth or Worth(services.totals, services.settings.worth_every_s)
+    workers = Workers(services.reader.client, services.settings.redis_timeout_ms, services.settings.cache_prefix)
+    visitors = Visitors(services, workers)
     calls = [
         Call("explain", "GET", "/v1/explain", "explain", Explain(workers).get,
              lambda request: request.query_params.get("visitor")),
+        Call("visitor_export", "GET", _VISITOR, "visitors_read", visitors.get, _visitor_of),
+        Call("visitor_erase", "DELETE", _VISITOR, "visitors_erase", visitors.delete, _visitor_of),
         Call("rules", "GET", "/v1/rules", "rules", Rules(workers).answer),
         *more,
     ]
     return Starlette(
         routes=[
-            Route("/metrics", metrics),
+            Route("/metrics", worth.metrics),
             *(
                 Route(call.path, Endpoint(Audited(call, services.access).handle), methods=[call.method])
                 for call in calls

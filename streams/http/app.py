@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from streams.delivery import Refusals
 from streams.errors import AvertError
 from streams.http.access import Access
 from streams.http.answers import Endpoint, on_avert_error, on_defect, on_http_exception
@@ -40,11 +41,11 @@ _UNCOUNTED = frozenset({"/healthz", "/readyz", "/v1/suggestions/stream"})
 
 def build_services(settings: Settings, keys: Keys, *, development: bool = False) -> Services:
     """Make what the handlers need. Nothing is connected yet: see `EventLog.start`."""
-    reader = SuggestionReader(settings.redis_url, settings.redis_timeout_ms)
-    counts, places = None, None
+    reader = SuggestionReader(settings.redis_url, settings.redis_timeout_ms, settings.cache_prefix)
+    counts, places, prefix = None, None, settings.cache_prefix
     if settings.limits_in == "redis":
-        counts = CountsInRedis(reader.client, settings.redis_timeout_ms)
-        places = PlacesInRedis(reader.client, settings.redis_timeout_ms, settings.streams_per_visitor_max)
+        counts = CountsInRedis(reader.client, settings.redis_timeout_ms, prefix)
+        places = PlacesInRedis(reader.client, settings.redis_timeout_ms, settings.streams_per_visitor_max, prefix)
     return Services(
         settings=settings,
         access=Access(
@@ -58,6 +59,7 @@ def build_services(settings: Settings, keys: Keys, *, development: bool = False)
         streams=Streams(settings.streams_per_visitor_max, settings.streams_max),
         places=places,
         totals=TotalsReader(settings),
+        refusals=Refusals(reader.client, settings.redis_timeout_ms),
     )
 
 

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
 from streams.errors import BrokerUnavailableError
+from streams.retention import changelog_name, topic_configurations
 from streams.settings import Settings
 from streams.telemetry import KAFKA_ERRORS, log
 
@@ -22,7 +23,7 @@ from streams.telemetry import KAFKA_ERRORS, log
 ACK_TIMEOUT_S = 5.0
 _PROBE_S = 1.0  # between two looks at the broker; also how soon its return is noticed
 _CONNECT_TIMEOUT_S = 5.0
-_WRITTEN = ("clickstream", "deadletter")
+_WRITTEN = ("clickstream", "deadletter", "erasures")
 _ALL = (*_WRITTEN, "decisions", "suggestions", "outcomes", "totals")
 _KAFKA_FAILURES = (KafkaError, OSError, TimeoutError)
 
@@ -32,8 +33,9 @@ class Record(NamedTuple):
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     timestamp: int
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class EventLog:
@@ -79,9 +81,9 @@ class EventLog:
         futures: list[asyncio.Future[Any]] = []
         try:
             async with asyncio.timeout(ACK_TIMEOUT_S):
-                for topic, key, value, timestamp in records:
+                for topic, key, value, timestamp, headers in records:
                     partition = None if key is None else partition_of(key, len(await producer.partitions_for(topic)))
-                    futures.append(await producer.send(topic, value, key, partition, timestamp))
+                    futures.append(await producer.send(topic, value, key, partition, timestamp, list(headers)))
                 written = [await future for future in futures]
         except _KAFKA_FAILURES as error:
             for future in futures:
@@ -114,6 +116,7 @@ class EventLog:
     async def _connect(self) -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.kafka_bootstrap,
+            client_id=self._settings.app_id,
             acks="all",
             request_timeout_ms=int(ACK_TIMEOUT_S * 1000),
             max_batch_size=256 * 1024,  # a full request of 500 events of ordinary size in one go
@@ -136,7 +139,7 @@ class EventLog:
         settings = self._settings
         written = [settings.topic(name) for name in _WRITTEN]
         cluster = await self._producer.client.fetch_all_metadata()
-        all_names = [settings.topic(name) for name in _ALL] + [f"{settings.app_id}-sessions-changelog"]
+        all_names = [settings.topic(name) for name in _ALL] + [changelog_name(settings)]
         counts = {name: len(cluster.partitions_for_topic(name) or ()) for name in all_names}
         partitions = next(filter(None, counts.values()), settings.partitions)
         missing = [name for name in written if not counts[name]]
@@ -144,9 +147,9 @@ class EventLog:
             admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap)
             try:
                 await admin.start()
-                kept = {settings.topic("clickstream"): {"retention.ms": str(settings.clickstream_retention_ms)}}
+                configured = topic_configurations(settings)
                 answer = await admin.create_topics([
-                    NewTopic(name, partitions, settings.replication_factor, topic_configs=kept.get(name, {}))
+                    NewTopic(name, partitions, settings.replication_factor, topic_configs=configured[name])
                     for name in missing
                 ])
             finally:

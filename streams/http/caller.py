@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from streams.core.event import VISITOR_CHARS_MAX
+from streams.delivery import Refusals
 from streams.errors import RequestError, UnauthorizedError
 from streams.http.access import Access, credentials, unauthorized
 from streams.http.broker import EventLog
@@ -41,6 +42,7 @@ class Services:
     reader: SuggestionReader
     streams: Streams
     totals: TotalsReader
+    refusals: Refusals
     places: PlacesInRedis | None  # of streams, where several processes serve
 
 
@@ -73,7 +75,9 @@ class Caller:
         # A beacon can set no header: key and token may stand in the query.
         self.key: str | None = headers.get(b"x-write-key") or query.get("key") or presented
         self.token: str | None = headers.get(b"x-visitor-token") or query.get("token") or presented
-        self.refuses_tracking: bool = headers.get(b"sec-gpc", "").strip() == "1"
+        self.refuses_tracking: bool = headers.get(b"sec-gpc", "").strip() == "1" or (
+            services.settings.honour_dnt and headers.get(b"dnt", "").strip() == "1"
+        )
 
     async def admit(self) -> None:
         """Count the request against its address. Raises TooManyRequestsError."""

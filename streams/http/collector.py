@@ -29,7 +29,7 @@ class Collector:
         settings = services.settings
         self._clickstream = settings.topic("clickstream")
         self._waiting = 0  # requests that wait for the worker
-        self._keeper = Keeper(settings, services.log)
+        self._keeper = Keeper(settings, services.log, services.refusals)
         self._query_allowed = frozenset(settings.url_query_allowed)
 
     async def post(self, request: Request) -> Response:
@@ -72,19 +72,26 @@ class Collector:
             # Nothing in it can be told apart; whoever looks for lost events finds the whole.
             refused = Refused(Refusal.NOT_JSON, str(error))
             whole = Judged([], [], [])
-            self._keeper.refuse(whole, 0, body, refused, caller.now_ms)
+            self._keeper.refuse(
+                whole, 0, body, refused, caller.now_ms, refuses_tracking=caller.refuses_tracking
+            )
             await self._keeper.append(whole, caller.now_ms)
             raise
 
     def _judge(self, split: Split, caller: Caller, minted: str) -> Judged:
-        arrival = Arrival(caller.now_ms, split.sent_at, minted, caller.refuses_tracking, self._query_allowed)
+        arrival = Arrival(
+            caller.now_ms, split.sent_at, minted, caller.refuses_tracking, self._query_allowed,
+            self._services.settings.consent_default == "granted",
+        )
         judged = Judged([], [], [])
         for index, raw in enumerate(split.events):
             event = read_event(raw, arrival)
             if isinstance(event, Accepted):
                 judged.accepted.append(event)
             else:
-                self._keeper.refuse(judged, index, raw, event, caller.now_ms)
+                self._keeper.refuse(
+                    judged, index, raw, event, caller.now_ms, refuses_tracking=caller.refuses_tracking
+                )
         return judged
 
     def _give_token(self, out: EventsOut, caller: Caller, visitors: set[str], minted: str, split: Split) -> None:

@@ -4,7 +4,8 @@
 2. Each is judged on its own: what is wrong with one never hinders its neighbours.
 3. A client's clock is corrected by what it says the time was when it sent: ``ts := received - (sentAt - ts)``, never
    before the epoch, never after `received`.
-4. Personal data is masked in all of it, fields unknown to us included, before any of it is kept.
+4. Of an event without any consent only that it was goes on (core/consent.py).
+5. Personal data is masked in all of it, fields unknown to us included, before any of it is kept.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from streams.core.consent import NOTHING, Permit, bare, permitted_by, speaks_for_visitor, without_personalization
 from streams.core.effects import Refusal
 from streams.core.event import (
     EVENT_BYTES_MAX,
@@ -47,13 +49,15 @@ class Arrival(NamedTuple):
     minted: str  # the visitor of events that name none
     refuses_tracking: bool  # the browser said so (Sec-GPC)
     query_allowed: frozenset[str]
+    consent_default: bool = True  # of an event that says nothing
 
 
 class Accepted(NamedTuple):
-    """An event for the log: whose it is, and its bytes."""
+    """An event for the log: whose it is, its bytes, and whether its visitor refuses to be shown anything."""
 
     visitor: str
     value: bytes
+    refuses: bool = False
 
 
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -142,8 +146,17 @@ def judge_fields(fields: dict[str, Any], arrival: Arrival) -> Accepted | Refused
 
 
 def _finish(event: Event, fields: dict[str, Any], arrival: Arrival) -> Accepted | Refused:
+    context = event.context
     if arrival.refuses_tracking:
-        event.context = {**event.context, "consent": False}
+        event.context = context = {**context, "consent": without_personalization(context.get("consent"))}
+    said = context.get("consent")
+    if said is not None or (not arrival.consent_default and speaks_for_visitor(event)):
+        permits = NOTHING if said is None else permitted_by(said)
+        if not permits & Permit.LOG:
+            return Accepted(event.visitor, encode_event(scrub_event(bare(event))), refuses=said is not None)
+        refuses = not permits & Permit.SHOW
+    else:
+        refuses = False
     value = encode_event(scrub_event(event, arrival.query_allowed))
     if not fields.keys() <= _KNOWN:
         unknown = {key: item for key, item in fields.items() if key not in _KNOWN}
@@ -152,10 +165,11 @@ def _finish(event: Event, fields: dict[str, Any], arrival: Arrival) -> Accepted 
         refused = check_event(carrier)
         if refused:
             return Refused(refused.reason, refused.detail.replace("`props.", "`", 1).replace("`props`", "the event", 1))
-        value = value[:-1] + b"," + _encoder.encode(scrub_event(carrier).props)[1:]
+        rest = scrub_event(carrier, arrival.query_allowed).props
+        value = value[:-1] + b"," + _encoder.encode(rest)[1:] if rest else value
     if len(value) > EVENT_BYTES_MAX:  # it grew by what is filled in: the worker would refuse it
         return Refused(Refusal.TOO_LARGE, f"{len(value)} bytes with what is filled in; at most {EVENT_BYTES_MAX}")
-    return Accepted(event.visitor, value)
+    return Accepted(event.visitor, value, refuses)
 
 
 def corrected_ts(said: Any, arrival: Arrival) -> int | None:

@@ -22,6 +22,7 @@ from streams.http.access import ephemeral_keys
 from streams.http.admin import private_app
 from streams.http.app import build_app, build_services
 from streams.http.caller import Services
+from streams.http.worth import Worth
 from streams.keys import Keys, KeysFile, load_keys
 from streams.settings import Settings
 from streams.telemetry import READY, configure_logs, log
@@ -62,6 +63,7 @@ async def run_api(
     api_port = settings.api_port if given else listenable(settings.api_host, settings.api_port)
     metrics_port = listenable(settings.metrics_host, settings.metrics_port)
     services = build_services(settings, keys, development=development)
+    worth = Worth(services.totals, settings.worth_every_s)
     await services.log.start()
     following = _follow_keys(settings, services)
     # What is loaded now stays: a full collection would walk all of it, some 15 ms in which nobody is answered.
@@ -69,7 +71,7 @@ async def run_api(
     gc.freeze()
     servers = [
         server(build_app(services), settings, settings.api_host, api_port),
-        server(private_app(services), settings, settings.metrics_host, metrics_port),
+        server(private_app(services, worth=worth), settings, settings.metrics_host, metrics_port),
     ]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -89,6 +91,7 @@ async def run_api(
         await asyncio.gather(*running)
         await services.log.close()
         await services.reader.close()
+        await worth.close()
         await services.totals.close()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

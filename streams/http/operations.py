@@ -1,4 +1,4 @@
-"""What operations ask: ``/healthz``, ``/readyz``, and ``/metrics`` (on the private port, see admin.py)."""
+"""What operations ask: ``/healthz`` and ``/readyz`` (for ``/metrics`` see worth.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.responses import Response
 from streams.http.answers import answer
 from streams.http.caller import Services
 from streams.http.models import HealthOut, ReadyOut
-from streams.telemetry import METRICS_CONTENT_TYPE, READY, metrics_page
+from streams.telemetry import READY
 
 
 class Operations:
@@ -30,8 +30,3 @@ class Operations:
         kafka, redis = self._services.log.available, await self._services.reader.ping()
         READY.labels("api").set(kafka)
         return answer(ReadyOut(kafka, kafka, redis), 200 if kafka else 503)
-
-
-async def metrics(_request: Request) -> Response:
-    """The metrics page; for the private port."""
-    return Response(metrics_page(), media_type=METRICS_CONTENT_TYPE)

@@ -11,7 +11,14 @@ import msgspec
 import redis.asyncio as redis
 
 from streams.core.effects import Suggestion
-from streams.delivery import REDIS_FAILURES, changes_channel, progress_key, visitor_key
+from streams.delivery import (
+    REDIS_FAILURES,
+    REFUSED_FIELD,
+    changes_channel,
+    progress_key,
+    refused_at,
+    visitor_key,
+)
 from streams.http.changes import ChangeListener
 from streams.http.progress import ProgressListener
 from streams.telemetry import REDIS_ERRORS, log
@@ -24,6 +31,7 @@ _PIPELINE_MAX = 256
 _PIPELINES_MAX = 2
 
 T = TypeVar("T")
+_REFUSED = REFUSED_FIELD.encode()
 _Stored = dict[bytes, bytes]  # a visitor's hash
 _Question = tuple[str, asyncio.Future[_Stored | None]]
 
@@ -78,8 +86,10 @@ class SuggestionReader:
         stored = await answer
         if not stored:
             return None if stored is None else []
+        refusal = stored.pop(_REFUSED, None)
+        refused = -1 if refusal is None else refused_at(refusal)
         found = [suggestion for suggestion in map(_decode, stored.values()) if suggestion is not None]
-        live = [suggestion for suggestion in found if suggestion.expires > now_ms]
+        live = [suggestion for suggestion in found if suggestion.expires > now_ms and suggestion.created > refused]
         live.sort(key=lambda suggestion: (-suggestion.priority, suggestion.created, suggestion.id))
         return live
 

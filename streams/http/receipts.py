@@ -55,6 +55,8 @@ class Receipts:
         receipt = await _read(request, _receipt_decoder)
         await caller.admit_reader(receipt.visitor)
         event = receipt_event(receipt, caller.now_ms, refuses_tracking=caller.refuses_tracking)
+        if caller.refuses_tracking:
+            await self._services.refusals.refuse([receipt.visitor], caller.now_ms)
         key = receipt.visitor.encode("utf-8")
         await self._services.log.append([Record(self._clickstream, key, encode_event(event), caller.now_ms)])
         RECEIPTS.labels(receipt.kind).inc()

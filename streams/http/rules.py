@@ -59,7 +59,9 @@ class PublicRules:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._rules = Rules(Workers(services.reader.client, services.settings.redis_timeout_ms))
+        self._rules = Rules(
+            Workers(services.reader.client, services.settings.redis_timeout_ms, services.settings.cache_prefix)
+        )
 
     async def get(self, request: Request) -> Response:
         """Answer ``GET /v1/rules`` (server key)."""

@@ -27,6 +27,7 @@ COSTS: Mapping[str, Cost] = {
     # --- worker
     "worker_us": Cost(14.0, "CPU us an event", "bench.worker: everything but the rules"),
     "worker_us_a_rule": Cost(0.5, "CPU us an event and rule", "bench.worker, 20 rules of which most listen"),
+    "shed_us": Cost(6, "CPU us an event", "bench.hotkey: read and shed (4.2 to 6.7; applied: 27 to 29), and 1 fetched"),
     "worker_base_mib": Cost(130, "MiB", "resident size of a worker without visitors"),
     "visitor_row_bytes": Cost(700, "bytes", "a visitor's row; 245 with rules/, 1,100 with 20 rules of all kinds"),
     "visitor_overhead_bytes": Cost(375, "bytes", "dictionary entries, timer and id of a visitor beside its row"),

@@ -7,7 +7,10 @@ from dataclasses import dataclass, fields
 from streams.errors import SettingsError
 
 _MAY_BE_ZERO = frozenset(
-    {"rules", "reads_per_event", "open_streams", "live_visitors", "top_visitor_share", "exposed_share", "brokers"}
+    {
+        "rules", "reads_per_event", "open_streams", "live_visitors", "top_visitor_share", "exposed_share", "brokers",
+        "visitor_events_per_minute_max",
+    }
 )
 _SHARES = ("utilisation", "top_visitor_share", "exposed_share")
 
@@ -37,6 +40,7 @@ class Demand:
         recovery_s: A lost worker's visitors are served again within this, s.
         worker_mib: Memory that one worker may have, MiB.
         top_visitor_share: Of all events, that one visitor (a bot) sends.
+        visitor_events_per_minute_max: The setting: those of one visitor beyond are shed; 0: none are.
 
     """
 
@@ -47,7 +51,7 @@ class Demand:
     visit_events: float = 12.0
     visit_s: float = 50 * 60.0
     exposed_share: float = 0.1
-    exposed_s: float = 24 * 3600.0
+    exposed_s: float = 4 * 24 * 3600.0  # as the settings come: a day of attribution and three of delay
     rules: int = 50
     sites: int = 1
     utilisation: float = 0.6
@@ -60,6 +64,7 @@ class Demand:
     recovery_s: float = 60.0
     worker_mib: float = 4096.0
     top_visitor_share: float = 0.0
+    visitor_events_per_minute_max: float = 1_200
 
     def __post_init__(self) -> None:
         """Raises SettingsError for a figure that means nothing."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from streams.plan.demand import Demand
-from streams.plan.sizing import TOPICS, Plan, event_us, recoverable_rows
+from streams.plan.sizing import TOPICS, Plan, event_us, recoverable_rows, top_visitor_cost
 
 Costs = Mapping[str, float]
 
@@ -37,7 +37,8 @@ def _core(demand: Demand, costs: Costs) -> float:
 
 def _hot_visitor(demand: Demand, costs: Costs, plan: Plan) -> float:
     """The partition of the busiest visitor must fit on one core with its share of everybody else."""
-    share = demand.top_visitor_share + (1 - demand.top_visitor_share) / plan.partitions
+    share = demand.top_visitor_share * top_visitor_cost(demand, costs)
+    share += (1 - demand.top_visitor_share) / plan.partitions
     return _core(demand, costs) / demand.peak_factor / share
 
 
@@ -55,8 +56,9 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit(
         "the busiest visitor's partition",
-        "core at the planned utilisation / (share of the top visitor + 1 / partitions)",
-        "lower AVERT_VISITOR_EVENTS_PER_MINUTE_MAX, so that a bot's events are shed; keep bots out at the CDN",
+        "core at the planned utilisation / (share of the top visitor, shed ones by their cost, + 1 / partitions)",
+        "lower AVERT_VISITOR_EVENTS_PER_MINUTE_MAX, so that more of a bot is shed; keep bots out at the CDN: what is"
+        " shed has been fetched and read",
         _hot_visitor,
     ),
     Limit(

@@ -37,6 +37,7 @@ class Trial:
     visitors: int = 100_000
     exponent: float = 0.8
     top_share: float = 0.0  # of all events that one more visitor sends
+    top_cost: float = 1.0  # of one of his events beside another's: less where they are shed
     outage_s: float = 60.0
     seed: int = 1
 
@@ -54,7 +55,7 @@ class Simulated:
 
 
 def shares(trial: Trial) -> list[float]:
-    """Each partition's share of all events. The busiest visitors are hashed; the rest are many, and spread evenly."""
+    """Each partition's share of all work. The busiest visitors are hashed; the rest are many, and spread evenly."""
     seed, partitions = trial.seed, trial.partitions
     loads = [0.0] * partitions
     for rank in range(1, min(trial.visitors, _HASHED_MAX) + 1):
@@ -63,7 +64,7 @@ def shares(trial: Trial) -> list[float]:
     loads = [load + rest for load in loads]
     total = sum(loads)
     loads = [load / total * (1 - trial.top_share) for load in loads]
-    loads[_partition(f"{seed}:bot", partitions)] += trial.top_share
+    loads[_partition(f"{seed}:bot", partitions)] += trial.top_share * trial.top_cost
     return loads
 
 

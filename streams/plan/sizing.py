@@ -101,6 +101,14 @@ def event_us(demand: Demand, costs: Mapping[str, float]) -> float:
     return costs["worker_us"] + demand.rules * costs["worker_us_a_rule"]
 
 
+def top_visitor_cost(demand: Demand, costs: Mapping[str, float]) -> float:
+    """What an event of the busiest visitor costs at peak beside another's: less, as those beyond the limit are shed."""
+    sent, most = demand.peak * demand.top_visitor_share, demand.visitor_events_per_minute_max / 60
+    if not most or sent <= most:
+        return 1.0
+    return (most + (sent - most) * costs["shed_us"] / event_us(demand, costs)) / sent
+
+
 def cold_bytes(costs: Mapping[str, float]) -> float:
     """Memory of a visitor who is not at the site now."""
     return costs["visitor_row_bytes"] + costs["visitor_overhead_bytes"]

@@ -17,6 +17,7 @@ def engine_options(settings: Settings) -> EngineOptions:
         max_lateness_ms=settings.max_lateness_ms,
         attribution_window_ms=settings.attribution_window_ms,
         outcome_delay_ms=settings.outcome_delay_ms,
+        visitor_events_per_minute_max=settings.visitor_events_per_minute_max,
         consent_default=settings.consent_default == "granted",
         allowed_link_hosts=frozenset(settings.allowed_link_hosts),
         signals=SignalOptions(**thresholds),

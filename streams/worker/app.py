@@ -10,6 +10,7 @@ import faust
 
 from streams.errors import AvertError
 from streams.settings import Settings
+from streams.telemetry import REBALANCES
 from streams.worker.link import Link
 from streams.worker.machine import Machine
 from streams.worker.table import RECOVERY_BUFFER_MESSAGES, SessionsTable
@@ -32,6 +33,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # faust ships no types
     def on_rebalance_end(self) -> None:
         """Faust: recovery is over, positions are set, the flow is on. No event may come before (see transport.py)."""
         super().on_rebalance_end()
+        REBALANCES.inc()
         if self.link.table.complete:
             self.consumer.open()
             self.link.recovered()
@@ -43,6 +45,8 @@ def build_app(settings: Settings, link: Link, machine: Machine, partitions: int,
     """The app, not yet started. `scratch`: a folder for what Faust insists on writing (nothing of ours)."""
     app = WorkerApp(
         settings.app_id,
+        # By it Kafka sets quotas and names whom it has trouble with.
+        broker_client_id=settings.app_id,
         broker="kafka://" + settings.kafka_bootstrap.replace(",", ";"),
         key_serializer="raw",
         value_serializer="raw",

@@ -4,8 +4,9 @@
 2. Then the visitors are woken whose timers are due by that clock.
 3. What the engine fails on becomes a dead letter, and its visitor is as if the event had not come: read again from
    its row, with the batch's earlier events applied again.
-4. Then every visitor that was touched is encoded, so that its row is exactly the state after this batch, whatever
-   is applied while the row is on its way.
+4. A record that asks for an erasure drops what is kept of its visitor, in its place among the events.
+5. Then every visitor that was touched is encoded, so that its row is exactly the state after this batch, whatever
+   is applied while the row is on its way. Events that were shed touch nobody: their visitor's row stays unwritten.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from streams.core.effects import (
 )
 from streams.core.event import Event, Refused, dead_letter_text, parse_event
 from streams.core.totals import COUNTED
+from streams.delivery import ERASE_HEADER, Change, Erasure
 from streams.errors import AvertError
 from streams.telemetry import log
 from streams.worker.machine import Machine
@@ -81,7 +83,8 @@ class Work:
     """What step 1 leaves to be done."""
 
     __slots__ = (
-        "applied", "before", "changes", "counted", "dead", "dirty", "effects", "received", "results", "rows", "woken",
+        "applied", "before", "changes", "counted", "dead", "dirty", "effects", "erased", "received", "results", "rows",
+        "woken",
     )
 
     def __init__(self) -> None:
@@ -91,9 +94,10 @@ class Work:
         self.dead: list[tuple[bytes | None, DeadLetter]] = []  # with the record's key
         self.dirty: dict[str, Any] = {}  # visitor -> state, None to forget it
         self.before: dict[str, bytes] = {}  # rows of before this batch, of visitors that were forgotten in it
+        self.erased: set[str] = set()
         self.rows: list[Row] = []  # for the changelog
         self.counted: dict[bytes, list[Effect]] = {}  # those of the effects that totals count, by the visitor's row key
-        self.changes: list[Suggestion | Withdrawal] = []  # for the cache
+        self.changes: list[Change] = []  # for the cache
         self.received: list[int] = []  # ms; receipt of each event that led to a suggestion
         self.woken = 0
 
@@ -136,6 +140,9 @@ class Applier:
             if headers:
                 memory.follows_wall, is_event = _clock_mode(headers)
                 if not is_event:
+                    continue
+                if _is_erasure(headers):
+                    self._erase(memory, record, work)
                     continue
             elif not memory.follows_wall:
                 memory.follows_wall = True
@@ -194,6 +201,10 @@ class Applier:
             work.results[result] += 1
             if result is EventResult.REPLAYED:
                 return True
+            if result is EventResult.SHED:
+                memory.shed(visitor, record.offset, timestamp)
+                if state.offset != record.offset:  # else its timers came first
+                    return True
         memory.doomed.discard(visitor)
         if state is None:
             self._forget(memory, visitor, record.offset, work)
@@ -212,6 +223,32 @@ class Applier:
         if visitor in work.dirty or visitor in work.before:
             work.dirty[visitor] = None
             memory.buried[visitor] = offset
+
+    def _erase(self, memory: PartitionMemory, record: Any, work: Work) -> None:
+        """Drop all that is kept of the visitor who is the record's key; what comes after it begins anew.
+
+        The tombstone carries the record's offset, and is written whether there is a row or not: it says of all rows of
+        before that they are void, those too that a crash left half written.
+        """
+        if not record.key:
+            self._dead(work, memory, record, Refusal.NO_KEY, "an erasure without a key; the key must be the visitor")
+            return
+        visitor = record.key.decode("utf-8", "replace")
+        if memory.buried.get(visitor, -1) >= record.offset:
+            return  # done before a crash
+        state = memory.hot.get(visitor) or memory.visitor(visitor)
+        if state is not None:
+            if state.offset >= record.offset:
+                return  # one that began after it
+            effects: list[Effect] = []
+            self._machine.forget(state, memory.clock, "erased", effects)
+            self._collect(work, effects, None)
+        work.changes.append(Erasure(visitor))
+        memory.remove(visitor)
+        memory.buried[visitor] = record.offset
+        work.dirty[visitor] = None
+        work.erased.add(visitor)
+        log.info("visitor_erased", partition=memory.partition, offset=record.offset)  # the id is in nobody's log
 
     @staticmethod
     def _collect(work: Work, effects: list[Effect], received: int | None) -> None:
@@ -255,6 +292,9 @@ class Applier:
                 continue
             timestamp = again.see(record.timestamp, wall)
             if record.headers and not _clock_mode(record.headers)[1]:
+                continue
+            if record.headers and _is_erasure(record.headers):
+                state = None if record.key == visitor.encode() else state
                 continue
             event = self._event(memory, record, None)
             if event is None or event.visitor != visitor:
@@ -308,22 +348,26 @@ class Applier:
                 memory.doomed.add(visitor)
             if effects:
                 self._collect(work, effects, None)
-        for visitor in [name for name in memory.doomed if memory.visitor(name).offset < memory.committed]:
+        for visitor in [name for name in memory.doomed if memory.last_offset(name) < memory.committed]:
             work.dirty[visitor] = None
 
     def _encode(self, memory: PartitionMemory, work: Work) -> None:
         for visitor, state in work.dirty.items():
             if state is None:
                 doomed = visitor in memory.doomed
-                offset = memory.visitor(visitor).offset if doomed else memory.buried[visitor]
+                offset = memory.last_offset(visitor) if doomed else memory.buried[visitor]
                 key = visitor.encode()
                 # One that came and went in this very batch leaves a mark too, if what he did has been counted.
-                if doomed or visitor in work.before or key in work.counted:
+                if doomed or visitor in work.before or visitor in work.erased or key in work.counted:
                     memory.remove(visitor)
                     work.rows.append(Row(key, None, [(TOMBSTONE_HEADER, b"%d" % offset)]))
             else:
                 work.rows.append(Row(visitor.encode(), memory.keep(visitor, state)))
         memory.cool()
+
+
+def _is_erasure(headers: Any) -> bool:
+    return any(name == ERASE_HEADER for name, _ in headers)
 
 
 def _clock_mode(headers: Any) -> tuple[bool, bool]:

@@ -21,8 +21,8 @@ Step 3 stands before 4 because after 4 nothing would ever make the suggestion ag
 
 A row goes (a tombstone) only when nothing in it can matter *and* the visitor's last event lies before the partition's
 commit. Without the second half: a crash, the events above the commit are read again, find no row that knows them, and
-are counted twice. A withdrawn consent cannot wait that long: there the tombstone itself carries the offset, and
-recovery remembers it until the commit has passed.
+are counted twice. A withdrawn consent, and an erasure, cannot wait that long: there the tombstone itself carries the
+offset, and recovery remembers it until the commit has passed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from streams.core.effects import Decision, OutcomeRecord, Suggestion, Withdrawal
+from streams.core.effects import Decision, OutcomeRecord, Withdrawal
+from streams.delivery import Change
 from streams.telemetry import (
     BATCH_SIZE,
     CHANGELOG_BYTES,
@@ -46,6 +47,8 @@ from streams.telemetry import (
     STEP_SECONDS,
     TIMERS_FIRED,
     WITHDRAWALS,
+    outcome_label,
+    rule_label,
 )
 from streams.worker.apply import Applier, Work
 from streams.worker.clock import wall_ms
@@ -58,14 +61,20 @@ from streams.worker.totals import portions
 class Sender(Protocol):
     """What `RecordSender` does."""
 
-    async def send(self, partition: int, rows: Mapping[str, Sequence[Row]]) -> list[Written]:
-        """Send and await the acknowledgement."""
+    @property
+    def tenure(self) -> int:
+        """The tenure of the partitions in which something begins now."""
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Sequence[Row]], tenure: int | None = None
+    ) -> list[Written]:
+        """Send and await the acknowledgement, if the tenure is still the same."""
 
 
 class Deliverer(Protocol):
     """What `streams.delivery.Delivery` does."""
 
-    async def deliver(self, changes: Sequence[Suggestion | Withdrawal], progress: Mapping[int, int]) -> bool:
+    async def deliver(self, changes: Sequence[Change], progress: Mapping[int, int]) -> bool:
         """Write to the cache; never raises."""
 
 
@@ -91,7 +100,7 @@ class BatchProcedure:
         when that one is done. However it ends, the batch is finished in the ledger; when it ends early, its
         partition's memory is ahead of the changelog and must be forgotten.
         """
-        stage = Stage.DROPPED
+        stage, tenure = Stage.DROPPED, self._sender.tenure
         try:
             # 1. Apply in memory. Nothing is awaited before it: tasks start in the order in which they are made.
             live = not batch.records or memory.follows_wall
@@ -100,7 +109,7 @@ class BatchProcedure:
             applied_s = time.perf_counter() - begun
             batch.clock = memory.clock_text()
             async with memory.lock:
-                await self._leave(batch, memory, work, live)
+                await self._leave(batch, memory, work, live, tenure)
             stage = Stage.DONE
         finally:
             self._ledger.finish(batch, stage)
@@ -112,14 +121,14 @@ class BatchProcedure:
                 HOP_SECONDS.labels("fetched").observe(max(0, batch.taken_ms - batch.records[-1].timestamp) / 1000)
         count(work)
 
-    async def _leave(self, batch: Batch, memory: PartitionMemory, work: Work, live: bool) -> None:
+    async def _leave(self, batch: Batch, memory: PartitionMemory, work: Work, live: bool, tenure: int) -> None:
         records, partition = batch.records, batch.partition
         applied = time.perf_counter()
 
         # 2. Effects, acknowledged.
         effects = work.records(self._topic_of)
         if effects:
-            await self._sender.send(partition, effects)
+            await self._sender.send(partition, effects, tenure)
         sent = time.perf_counter()
 
         # 3. Suggestions to the cache.
@@ -137,7 +146,7 @@ class BatchProcedure:
 
         # 4. Rows to the changelog, acknowledged.
         for rows, lines in portions(work.rows, work.counted, memory.totals):
-            for written in await self._sender.send(partition, {self._changelog: rows}):
+            for written in await self._sender.send(partition, {self._changelog: rows}, tenure):
                 memory.wrote(*written)
             memory.unpublished.update(lines)
             CHANGELOG_BYTES.inc(sum(map(len, lines.values())))
@@ -160,11 +169,12 @@ def count(work: Work) -> None:
         DEAD_LETTERS.labels(letter.reason.value).inc()
     for effect in work.effects:
         if type(effect) is Decision:
-            DECISIONS.labels(effect.rule, effect.kind, effect.arm, effect.reason or "").inc()
+            DECISIONS.labels(rule_label(effect.rule), effect.kind, effect.arm, effect.reason or "").inc()
         elif type(effect) is OutcomeRecord:
-            OUTCOMES.labels(effect.outcome, effect.kind).inc()
+            outcome = outcome_label(effect.outcome)
+            OUTCOMES.labels(outcome, effect.kind).inc()
             if effect.amount:
-                OUTCOME_AMOUNT.labels(effect.outcome, effect.kind).inc(max(0.0, effect.amount))
+                OUTCOME_AMOUNT.labels(outcome, effect.kind).inc(max(0.0, effect.amount))
         elif type(effect) is Withdrawal:
             WITHDRAWALS.labels(effect.reason).inc()
     TIMERS_FIRED.inc(work.woken)

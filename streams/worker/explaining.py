@@ -20,7 +20,7 @@ from streams.core.explain import RuleNow, explain
 from streams.core.ruleset import Ruleset
 from streams.core.visitor import decode_visitor
 from streams.errors import SettingsError
-from streams.keys import AdminKey, Keys
+from streams.keys import AdminKey, AdminScope, Keys
 from streams.telemetry import log
 from streams.worker.partition import PartitionMemory
 
@@ -41,8 +41,8 @@ class ExplainedNow(msgspec.Struct, frozen=True):
     rules: tuple[RuleNow, ...]
 
 
-def load_admin_keys(path: Path | None) -> tuple[str, ...]:
-    """The admin keys of the keys file that may explain; none without a file.
+def load_admin_keys(path: Path | None, scope: AdminScope = "explain") -> tuple[str, ...]:
+    """The admin keys of the keys file that have `scope`; none without a file.
 
     Raises SettingsError, which never shows a key.
     """
@@ -50,7 +50,7 @@ def load_admin_keys(path: Path | None) -> tuple[str, ...]:
         return ()
     try:
         file = msgspec.json.decode(path.read_bytes(), type=_AdminKeys)
-        return tuple(key.key for key in Keys(admin_keys=file.admin_keys).admins() if "explain" in key.scopes)
+        return tuple(key.key for key in Keys(admin_keys=file.admin_keys).admins() if scope in key.scopes)
     except OSError as error:
         raise SettingsError(f"keys file {path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
@@ -60,15 +60,16 @@ def load_admin_keys(path: Path | None) -> tuple[str, ...]:
 class AdminKeysNow:
     """The admin keys as the file has them now: looked at with each question, of which there are few."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, scope: AdminScope = "explain") -> None:
         """Raises SettingsError for a file that cannot be used; later ones leave the keys from before."""
         self._path = path
-        self._keys = load_admin_keys(path)
+        self._scope: AdminScope = scope
+        self._keys = load_admin_keys(path, scope)
 
     def __call__(self) -> tuple[str, ...]:
         """The keys."""
         try:
-            self._keys = load_admin_keys(self._path)
+            self._keys = load_admin_keys(self._path, self._scope)
         except SettingsError as error:
             log.error("keys_broken", error=str(error), in_force="the keys from before")
         return self._keys
@@ -92,23 +93,19 @@ class Explainer:
 
     async def handle(self, request: web.Request) -> web.Response:
         """One request."""
-        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        # All of them are looked at, however early one fits.
-        known = [compare_digest(key.encode("utf-8", "surrogateescape"), one.encode()) for one in self._keys()]
-        if scheme.lower() != "bearer" or not any(known):
-            return _refused(401, "an admin key is needed")
+        if not admitted(request, self._keys()):
+            return refused(401, "an admin key is needed")
         visitor, rule, ruleset = request.query.get("visitor"), request.query.get("rule"), self._ruleset()
         if not visitor:
-            return _refused(400, "`visitor` is needed")
+            return refused(400, "`visitor` is needed")
         if ruleset is None:
-            return _refused(503, "not ready")
+            return refused(503, "not ready")
         if rule is not None and all(rule != known.id for known in ruleset.program.rules):
-            return _refused(404, "there is no such rule")
-        count = self._partitions()
-        partition = _partition_of(visitor.encode(), list(range(count)), list(range(count)))
+            return refused(404, "there is no such rule")
+        partition = partition_of(visitor, self._partitions())
         memory = next((memory for memory in self._memories() if memory.partition == partition), None)
         if memory is None:
-            return _refused(421, f"partition {partition} is with another worker, or not recovered yet")
+            return refused(421, f"partition {partition} is with another worker, or not recovered yet")
         row = memory.rows.get(visitor)
         state = None if row is None else decode_visitor(visitor, row)
         answer = ExplainedNow(
@@ -117,5 +114,19 @@ class Explainer:
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
 
-def _refused(status: int, why: str) -> web.Response:
+def admitted(request: web.Request, keys: tuple[str, ...]) -> bool:
+    """Whether one of `keys` came along. All of them are looked at, however early one fits."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    known = [compare_digest(key.encode("utf-8", "surrogateescape"), one.encode()) for one in keys]
+    return scheme.lower() == "bearer" and any(known)
+
+
+def partition_of(visitor: str, count: int) -> int:
+    """The visitor's partition among `count`."""
+    partition: int = _partition_of(visitor.encode(), list(range(count)), list(range(count)))
+    return partition
+
+
+def refused(status: int, why: str) -> web.Response:
+    """A refusal, in the form of all."""
     return web.json_response({"error": why}, status=status)

@@ -4,6 +4,10 @@ A process that was frozen (SIGSTOP, a paused virtual machine) and thaws does not
 to somebody else. The broker gives them away at the earliest one session timeout after it saw the last heartbeat, so
 a send that begins before then is the owner's. What was on its way already when the process froze is harmless: rows
 carry their offset, effects have deterministic ids.
+
+A process that thaws may join the group again before it looks at its lease, and have a new one. So each batch holds
+the *tenure* in which it began, which ends when the group knows the process by another member id: what began before
+somebody else may have had the partitions is not sent after.
 """
 
 from __future__ import annotations
@@ -29,6 +33,14 @@ class Lease:
         self._timeout_s = session_timeout_s
         self._grace_s = grace_s
         self._renewed_s = float("-inf")
+        self._member = ""
+        self.tenure = 0  # how often the group has come to know us anew
+
+    def belongs_to(self, member: str) -> None:
+        """The coordinator has answered us as `member`; to be told before the renewal."""
+        if self._member and member != self._member:
+            self.tenure += 1
+        self._member = member
 
     def renew(self, at_s: float | None = None) -> None:
         """The coordinator has answered a request that was sent at `at_s` (default: now)."""
@@ -43,8 +55,19 @@ class Lease:
         """Whether a send that begins now is the owner's."""
         return now_s() - self._renewed_s < self._timeout_s
 
-    async def require(self) -> None:
-        """Return when the lease is valid. Raises LeaseLostError when it is not and stays so for the grace."""
+    async def require(self, tenure: int | None = None) -> None:
+        """Return when the lease is valid. Raises LeaseLostError when it is not and stays so for the grace.
+
+        `tenure`: of what is to be sent; another one than ours by now is a lease that was lost, whatever came after.
+        """
+        await self._wait()
+        if tenure is not None and tenure != self.tenure:
+            raise LeaseLostError(
+                "this process was out of its group meanwhile: the partition may have belonged to another worker, so "
+                "what began before is not written"
+            )
+
+    async def _wait(self) -> None:
         if self.valid:
             return
         deadline_s = now_s() + self._grace_s
@@ -67,6 +90,7 @@ class Lease:
             member = coordinator.member_id
             answered: bool = await beat()
             if answered:
+                self.belongs_to(member)
                 self.renew(sent_s)
             elif member and coordinator.member_id != member:
                 self.lose()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from streams.core.effects import Effect, EventResult
+from streams.core.effects import Effect, EventResult, WithdrawalReason
 from streams.core.event import Event
 
 
@@ -37,7 +37,10 @@ TickResult = tuple[Any, list[Effect]]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The pure engine with its rules and its codec. `never`: a due time that never comes, ms."""
+    """The pure engine with its rules and its codec. `never`: a due time that never comes, ms.
+
+    `forget(state, now, reason, effects)` adds what has to be said before a state is dropped.
+    """
 
     step: Callable[[Any, Event, Any, Any, int], StepResult]
     tick: Callable[[Any, Any, int], TickResult]
@@ -47,14 +50,16 @@ class Machine:
     position: Callable[[int, int], Any]  # (offset, timestamp ms)
     rules: Any
     never: int
+    forget: Callable[[Any, int, WithdrawalReason, list[Effect]], None] = lambda _state, _at, _why, _effects: None
 
 
 def core_machine(rules: Any) -> Machine:
     """The real one, with `rules` (a compiled Ruleset)."""
-    from streams.core import engine, visitor  # noqa: PLC0415  # tests of the worker run on an engine of their own
+    from streams.core import consent, engine, visitor  # noqa: PLC0415  # tests of the worker run on an engine of their own
 
     return Machine(
         step=engine.step, tick=engine.tick,
         encode=visitor.encode_visitor, decode=visitor.decode_visitor, header=visitor.row_header,
         position=engine.Position, rules=rules, never=visitor.NEVER,
+        forget=consent.forget,
     )

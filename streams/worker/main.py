@@ -34,6 +34,7 @@ from streams.worker.apply import Applier
 from streams.worker.clock import stepped_ms, wall_ms
 from streams.worker.commit import BatchProcedure
 from streams.worker.explaining import AdminKeysNow, Explainer
+from streams.worker.exporting import Exporter
 from streams.worker.lease import Lease
 from streams.worker.ledger import Ledger
 from streams.worker.link import Link
@@ -115,8 +116,10 @@ class Worker:
         self._rules = Rules(settings, engine_options(settings), applier.use) if machine is None else None
         lease = Lease(settings.broker_session_timeout_s, 2 * settings.broker_heartbeat_s)
         self._link = Link(settings, lease, Ledger())
-        self._sender = RecordSender(settings.kafka_bootstrap, lease, settings.send_timeout_s)
-        self._delivery = Delivery(settings.redis_url, settings.redis_timeout_ms)
+        self._sender = RecordSender(
+            settings.kafka_bootstrap, lease, settings.send_timeout_s, settings.app_id
+        )
+        self._delivery = Delivery(settings.redis_url, settings.redis_timeout_ms, settings.cache_prefix)
         self._link.procedure = BatchProcedure(
             applier, self._sender, self._delivery, self._link.ledger, settings.topic, changelog_name(settings),
         )
@@ -125,13 +128,14 @@ class Worker:
             lambda: self._rules.ruleset if self._rules is not None else None,
         )
         explainer = Explainer(
-            AdminKeysNow(settings.keys_file),
-            lambda: self._link.table.ready_memories() if self._link.ready else [],
-            lambda: self._partitions,
+            AdminKeysNow(settings.keys_file), self._ready_memories, lambda: self._partitions,
             lambda: self._rules.ruleset if self._rules is not None else None,
         )
         self._server = StatusServer(
-            settings.worker_http_host, settings.worker_http_port, lambda: self._link.ready, explainer.handle
+            settings.worker_http_host, settings.worker_http_port, lambda: self._link.ready, explainer.handle,
+            Exporter(
+                AdminKeysNow(settings.keys_file, "visitors_read"), self._ready_memories, lambda: self._partitions
+            ).handle,
         )
         self._partitions = settings.partitions  # of the topics, once they are known
         self._announcer = Announcer(
@@ -142,6 +146,9 @@ class Worker:
             lambda: self._rules.ruleset if self._rules is not None else None,
         )
         self._app: WorkerApp
+
+    def _ready_memories(self) -> list[PartitionMemory]:
+        return self._link.table.ready_memories() if self._link.ready else []
 
     def _told_of(self) -> list[PartitionMemory]:
         return list(self._link.table.memories.values()) if self._link.ready or self._link.ending else []

@@ -18,12 +18,15 @@ import asyncio
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from streams.core.session import MINUTE_MS
 from streams.core.totals import Totals, encode_line
+from streams.telemetry import log
 from streams.worker.machine import Machine
 from streams.worker.totals import restore_line
 
 CLOCK_AHEAD_MS_MAX = 3_600_000  # a record from further in the future does not move the clock: its producer's is wrong
 HOT_VISITORS_MAX = 16_384  # of one partition; a live object is some 2 KiB, and 8 partitions are a usual share
+SHED_TOLD_MAX = 1_024  # visitors of whom it was told; bots of one partition in one minute are fewer
 _STALE_ENTRIES_MAX = 1_024  # dead heap entries that are not worth a rebuild
 
 
@@ -79,6 +82,8 @@ class PartitionMemory:
         self.hot: dict[str, Any] = {}
         self.buried: dict[str, int] = {}  # visitor -> offset of its tombstone, while its events may be read again
         self.doomed: set[str] = set()  # nothing in them matters, but their events are not committed yet
+        self.shed_at: dict[str, int] = {}  # visitor -> offset of its last event shed, until that is committed
+        self._shed_told: dict[str, int] = {}  # visitor -> minute in which it was last told that its events are shed
         self.totals = Totals()
         self.unpublished: dict[str, bytes] = {}  # lines that are in the changelog and not yet on the topic `totals`
         self.timers = Timers()
@@ -129,6 +134,21 @@ class PartitionMemory:
             if row is not None:
                 state = self.hot[name] = self.machine.decode(name, row)
         return state
+
+    def last_offset(self, name: str) -> int:
+        """Of the visitor's last event, applied or shed: its state knows only of the applied ones."""
+        offset: int = self.visitor(name).offset
+        return max(offset, self.shed_at.get(name, -1))
+
+    def shed(self, name: str, offset: int, timestamp: int) -> None:
+        """An event at `offset`, of `timestamp` (ms), was one too many. The log tells once a minute where, not who."""
+        self.shed_at[name] = offset
+        minute = timestamp // MINUTE_MS
+        if self._shed_told.get(name, -1) < minute:
+            if len(self._shed_told) >= SHED_TOLD_MAX:
+                self._shed_told.clear()
+            self._shed_told[name] = minute
+            log.warning("events_shed", partition=self.partition, offset=offset)
 
     def due(self, name: str) -> int | None:
         """When the visitor's next timer is due, ms; None when there is no such visitor."""
@@ -213,5 +233,7 @@ class PartitionMemory:
     def commit(self, offset: int) -> None:
         """The group goes on at `offset`: what lies before will not be read again."""
         self.committed = max(self.committed, offset)
+        if self.shed_at:
+            self.shed_at = {name: at for name, at in self.shed_at.items() if at >= self.committed}
         if self.buried:
             self.buried = {name: at for name, at in self.buried.items() if at >= self.committed}

@@ -19,6 +19,7 @@ import msgspec
 
 from streams.core.about import about
 from streams.core.funnel_totals import FunnelLine
+from streams.core.outcome import ALL_COSTS, PROGRAMME
 from streams.core.ruleset import Ruleset
 from streams.core.totals import OutcomeLine, RuleLine, Totals
 from streams.errors import AvertError
@@ -35,11 +36,14 @@ from streams.telemetry import (
     FUNNEL_WAY_CLICKS,
     FUNNEL_WAY_SECONDS,
     FUNNEL_WAYS,
+    OTHER,
     OUTCOME_PRICE_AMOUNT,
     OUTCOME_PRICE_OUTCOMES,
     RECEIPTS_COUNTED,
     TOTALS_REFUSED,
     log,
+    outcome_label,
+    rule_label,
 )
 from streams.worker.commit import Sender
 from streams.worker.partition import PartitionMemory
@@ -48,7 +52,6 @@ from streams.worker.send import Row
 PUBLISH_S = 1.0
 ABOUT_KEY = b"about"
 _MICROS = 1_000_000
-_METERED_LINES_MAX = 2_000  # rules x arms of one worker in its metrics; the topic and GET /v1/impact have them all
 
 _encode_json = msgspec.json.Encoder().encode
 
@@ -93,13 +96,15 @@ class TotalsPublisher:
             lines, memory.unpublished = memory.unpublished, {}
             rows = [Row(f"{memory.partition}/{key}".encode(), value) for key, value in lines.items()]
             try:
-                await self._sender.send(memory.partition, {self._topic: rows})
+                await self._sender.send(memory.partition, {self._topic: rows}, self._sender.tenure)
             except AvertError:
                 memory.unpublished = lines | memory.unpublished  # what came meanwhile is newer
                 raise
         rules = self._rules()
         if memory.partition == 0 and rules is not None and self._about != (memory, rules.version):
-            await self._sender.send(0, {self._topic: [Row(ABOUT_KEY, _encode_json(about(rules)))]})
+            await self._sender.send(
+                0, {self._topic: [Row(ABOUT_KEY, _encode_json(about(rules)))]}, self._sender.tenure
+            )
             self._about = memory, rules.version
 
 
@@ -118,18 +123,14 @@ def meter(totals: list[Totals], funnels: frozenset[tuple[str, str]] = frozenset(
         whole.absorb(one.lines.values())
     for gauge in _GAUGES:
         gauge.clear()
-    shown = 0
-    for _, line in sorted(whole.lines.items()):
+    for line in whole.lines.values():
         if isinstance(line, FunnelLine):
             if (line.funnel, line.version) in funnels:
                 _meter_funnel(line)
-        elif isinstance(line, OutcomeLine):
-            for version, priced in line.prices.items():
-                OUTCOME_PRICE_OUTCOMES.labels(line.outcome, version).set(priced.outcomes)
-                OUTCOME_PRICE_AMOUNT.labels(line.outcome, version).set(priced.micros / _MICROS)
-        elif shown < _METERED_LINES_MAX:
-            shown += 1
+        elif isinstance(line, RuleLine):
             _meter_rule(line)
+        else:
+            _meter_prices(line)
     TOTALS_REFUSED.set(sum(one.refused for one in totals))
 
 
@@ -155,11 +156,24 @@ def _meter_funnel(line: FunnelLine) -> None:
 
 
 def _meter_rule(line: RuleLine) -> None:
-    """Variants of an arm are added up."""
-    EXPOSED_VISITORS.labels(line.rule, line.arm).inc(line.exposed)
+    """Variants of an arm are added up, and so are the rules beyond the cap (telemetry.py), as `other`.
+
+    The programme is no rule among others: adding it to them would count everybody twice.
+    """
+    rule = line.rule if line.rule == PROGRAMME else rule_label(line.rule)
+    EXPOSED_VISITORS.labels(rule, line.arm).inc(line.exposed)
     for kind, count in line.receipts.items():
-        RECEIPTS_COUNTED.labels(line.rule, kind).inc(count)
+        RECEIPTS_COUNTED.labels(rule, kind).inc(count)
     for name, share in line.outcomes.items():
-        CREDITED_VISITORS.labels(line.rule, line.arm, name).inc(share.visitors)
-        CREDITED_OUTCOMES.labels(line.rule, line.arm, name).inc(share.outcomes)
-        CREDITED_AMOUNT.labels(line.rule, line.arm, name).inc(share.micros / _MICROS)
+        outcome = name if name == ALL_COSTS else outcome_label(name)
+        CREDITED_VISITORS.labels(rule, line.arm, outcome).inc(share.visitors)
+        CREDITED_OUTCOMES.labels(rule, line.arm, outcome).inc(share.outcomes)
+        CREDITED_AMOUNT.labels(rule, line.arm, outcome).inc(share.micros / _MICROS)
+
+
+def _meter_prices(line: OutcomeLine) -> None:
+    outcome = outcome_label(line.outcome)
+    for version, priced in line.prices.items():  # bounded where they are counted: PRICES_MAX
+        price = OTHER if outcome == OTHER else version
+        OUTCOME_PRICE_OUTCOMES.labels(outcome, price).inc(priced.outcomes)
+        OUTCOME_PRICE_AMOUNT.labels(outcome, price).inc(priced.micros / _MICROS)

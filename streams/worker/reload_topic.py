@@ -63,11 +63,12 @@ class RulesTopic:
         """Connect. Raises BrokerUnavailableError."""
         bootstrap = self._settings.kafka_bootstrap
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest",
-            max_partition_fetch_bytes=RECORD_BYTES_MAX,
+            bootstrap_servers=bootstrap, client_id=self._settings.app_id, enable_auto_commit=False,
+            auto_offset_reset="earliest", max_partition_fetch_bytes=RECORD_BYTES_MAX,
         )
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap, acks="all", max_request_size=RECORD_BYTES_MAX, compression_type="gzip",
+            bootstrap_servers=bootstrap, client_id=self._settings.app_id, acks="all",
+            max_request_size=RECORD_BYTES_MAX, compression_type="gzip",
             request_timeout_ms=int(self._settings.send_timeout_s * 1000),
         )
         try:

@@ -38,17 +38,18 @@ class Written(NamedTuple):
 class RecordSender:
     """Sends through a producer of its own, with acks=all, while the lease is valid."""
 
-    def __init__(self, bootstrap: str, lease: Lease, timeout_s: float) -> None:
+    def __init__(self, bootstrap: str, lease: Lease, timeout_s: float, client_id: str) -> None:
         self._bootstrap = bootstrap
         self._lease = lease
         self._timeout_s = timeout_s
+        self._client_id = client_id
         self._producer: Any = None
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailableError."""
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap, acks="all", linger_ms=0, max_batch_size=BATCH_BYTES_MAX,
-            request_timeout_ms=int(self._timeout_s * 1000),
+            bootstrap_servers=self._bootstrap, client_id=self._client_id, acks="all", linger_ms=0,
+            max_batch_size=BATCH_BYTES_MAX, request_timeout_ms=int(self._timeout_s * 1000),
         )
         try:
             await self._producer.start()
@@ -64,12 +65,20 @@ class RecordSender:
             except TimeoutError:
                 KAFKA_ERRORS.labels("close").inc()
 
-    async def send(self, partition: int, rows: Mapping[str, Iterable[Row]]) -> list[Written]:
+    @property
+    def tenure(self) -> int:
+        """The tenure in which something begins now; see `Lease`."""
+        return self._lease.tenure
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Iterable[Row]], tenure: int | None = None
+    ) -> list[Written]:
         """Send rows, by topic, to one partition number; return when all are acknowledged.
 
-        Raises LeaseLostError, and BrokerUnavailableError when they are not acknowledged within the timeout.
+        `tenure`: of the batch whose rows these are. Raises LeaseLostError, and BrokerUnavailableError when they are not
+        acknowledged within the timeout.
         """
-        await self._lease.require()
+        await self._lease.require(tenure)
         try:
             async with asyncio.timeout(self._timeout_s):
                 acknowledgements = []

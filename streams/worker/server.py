@@ -1,4 +1,4 @@
-"""The worker's own small HTTP server: /metrics, /healthz, /readyz, /v1/explain. Loopback by default."""
+"""The worker's own small HTTP server: /metrics, /healthz, /readyz, /v1/explain, /v1/visitors. Loopback by default."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from streams.telemetry import METRICS_CONTENT_TYPE, log, metrics_page
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class StatusServer:
@@ -17,13 +19,14 @@ class StatusServer:
         host: str,
         port: int,
         is_ready: Callable[[], bool],
-        explain: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
+        explain: Handler | None = None,
+        export: Handler | None = None,
     ) -> None:
-        """`explain`: what answers to /v1/explain (see explaining.py)."""
+        """What answers to /v1/explain (see explaining.py), and to /v1/visitors (see exporting.py)."""
         self._host = host
         self._port = port
         self._is_ready = is_ready
-        self._explain = explain
+        self._asked = {"/v1/explain": explain, "/v1/visitors": export}
         self._runner: web.AppRunner | None = None
         self.address = ""
 
@@ -33,8 +36,9 @@ class StatusServer:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._ready)
-        if self._explain is not None:
-            app.router.add_get("/v1/explain", self._explain)
+        for path, handler in self._asked.items():
+            if handler is not None:
+                app.router.add_get(path, handler)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=0.5)

@@ -17,31 +17,27 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.errors import BrokerUnavailableError, TopicLayoutError
+from streams.retention import COMPACTION_LAG_MS_MIN, changelog_name, topic_configurations
 from streams.settings import Settings
 from streams.telemetry import KAFKA_ERRORS, log
 
-COMPACTION_LAG_MS_MIN = 3_600_000  # a thawed zombie's row and the row that beats it both stay readable for an hour
 RETRY_S_MAX = 5.0
 VISIBLE_S_MAX = 30.0  # from a topic's creation to all partitions having a leader
 
-# A line of the totals is told once a second, and only the last counts: little segments are compacted soon, so that a
-# reader, who begins at the beginning, has little to read.
-TOTALS_CONFIG = {"cleanup.policy": "compact", "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
+__all__ = [
+    "COMPACTION_LAG_MS_MIN", "EFFECT_TOPICS", "RULES_BYTES_MAX", "agreed_partitions", "changelog_name", "connect_admin",
+    "ensure_topics", "partition_counts", "topic_names",
+]  # fmt: skip
 
 EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "journeys", "deadletter")
-
-
-def changelog_name(settings: Settings) -> str:
-    """The changelog of the sessions table."""
-    return f"{settings.app_id}-sessions-changelog"
-
 
 RULES_BYTES_MAX = 8 * 1024 * 1024  # one record is all rule files, compressed
 
 
 def topic_names(settings: Settings) -> tuple[str, ...]:
     """All topics that a worker needs."""
-    return (*(settings.topic(name) for name in ("clickstream", *EFFECT_TOPICS, "totals")), changelog_name(settings))
+    names = ("clickstream", *EFFECT_TOPICS, "totals", "erasures")
+    return (*map(settings.topic, names), changelog_name(settings))
 
 
 def agreed_partitions(counts: Mapping[str, int], wanted: int) -> int:
@@ -130,12 +126,8 @@ async def partition_counts(admin: Any, names: tuple[str, ...]) -> dict[str, int]
 async def _create(
     admin: Any, settings: Settings, missing: list[str], partitions: int, configuration: Mapping[str, str] | None = None
 ) -> None:
-    """`configuration`: of all of them; without it only the changelog has one of its own."""
-    compacted = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(COMPACTION_LAG_MS_MIN)}
-    changelog = changelog_name(settings)
-    # Said explicitly: a broker's default goes by the records' timestamps, and a replayed log is as old as it is.
-    kept = {"retention.ms": str(settings.clickstream_retention_ms)}
-    configs = {changelog: compacted, settings.topic("clickstream"): kept, settings.topic("totals"): TOTALS_CONFIG}
+    """`configuration`: of all of them; without it each has its own (retention.py)."""
+    configs = topic_configurations(settings)
     new = [
         NewTopic(
             name, num_partitions=partitions, replication_factor=settings.replication_factor,
@@ -152,8 +144,7 @@ async def _create(
         if code and refused is not TopicAlreadyExistsError:
             raise TopicLayoutError(
                 f"Kafka refused to create the topic {name}: {refused.__name__} {' '.join(filter(None, words))}; "
-                f"create it by hand with {partitions} partitions"
-                + (f" and {configuration or compacted}" if configuration or name == changelog else "")
+                f"create it by hand with {partitions} partitions and {configuration or configs.get(name, {})}"
             )
 
 

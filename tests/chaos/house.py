@@ -324,7 +324,7 @@ class House:
     def through_since(self, moment: float) -> dict[int, float]:
         """Partition -> seconds from `moment` until the first event that was accepted after it was through."""
         found: dict[int, float] = {}
-        for at, accepted_at in list(self.load.accepted_at.items()):
+        for at, accepted_at in self.load.accepted_at.copy().items():  # the load goes on in its thread
             arrived = self.watch.arrived.get(self.load.accepted[at].id)
             if arrived is not None and min(accepted_at, arrived) >= moment:
                 found[at[0]] = min(found.get(at[0], arrived), arrived)

@@ -65,7 +65,14 @@ class MarkedSender:
         self._changelog = changelog
         self._signature = [(WRITER_HEADER, writer.encode())]
 
-    async def send(self, partition: int, rows: Mapping[str, Sequence[Row]]) -> list[Written]:
+    @property
+    def tenure(self) -> int:
+        """As the sender's."""
+        return int(self._sender.tenure)
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Sequence[Row]], tenure: int | None = None
+    ) -> list[Written]:
         """As the sender's, in two parts where a point lies between them."""
         if self._changelog in rows:
             signed = [Row(key, value, [*headers, *self._signature]) for key, value, headers in rows[self._changelog]]
@@ -74,18 +81,18 @@ class MarkedSender:
             cut = lines[-1] + 1 if lines else len(signed) // 2
             written: list[Written] = []
             if cut:
-                written += await self._sender.send(partition, {self._changelog: signed[:cut]})
+                written += await self._sender.send(partition, {self._changelog: signed[:cut]}, tenure)
                 self._fate.at("within-changelog")
             if signed[cut:]:
-                written += await self._sender.send(partition, {self._changelog: signed[cut:]})
+                written += await self._sender.send(partition, {self._changelog: signed[cut:]}, tenure)
             self._fate.at("after-changelog")
             return written
         self._fate.at("before-effects")
         (first, some), *others = rows.items()
-        written = await self._sender.send(partition, {first: some})
+        written = await self._sender.send(partition, {first: some}, tenure)
         if others:
             self._fate.at("within-effects")
-            written += await self._sender.send(partition, dict(others))
+            written += await self._sender.send(partition, dict(others), tenure)
         self._fate.at("after-effects")
         return written
 

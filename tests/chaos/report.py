@@ -23,11 +23,11 @@ ROOT = Path(__file__).resolve().parents[2]
 LINES = ROOT / ".cache" / "chaos" / "lines"
 PACKAGES = ("faust-streaming", "aiokafka", "msgspec", "uvloop")
 COLUMNS = (
-    "fault", "broker", "seed", "accepted", "applied", "duplicates", "late", "no consent", "dead letters",
+    "fault", "broker", "seed", "accepted", "applied", "duplicates", "late", "no consent", "shed", "dead letters",
     "repeated effects", "pause p50 / p99, s", "recovery, s", "stop, s", "restarts", "memory, MiB", "load", "verdict",
     "test, s",
 )  # fmt: skip
-RESULTS = ("applied", "duplicate", "late", "no_consent", "dead_letter")
+RESULTS = ("applied", "duplicate", "late", "no_consent", "shed", "dead_letter")
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Line:
         if verdict == "pass" and not told.get("timely", True):
             verdict = "exact; times beyond their limits, on a machine too busy to judge them"
         if not results:
-            numbers = ["-"] * 12
+            numbers = ["-"] * 13
         else:
             numbers = [
                 *(f"{results.get(name, 0):,}" for name in RESULTS), f"{told['repeats']:,}",

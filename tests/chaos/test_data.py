@@ -57,15 +57,20 @@ CLOCKS_MS = {
 def by_wrong_clocks() -> Iterator[Sent]:
     """Every fifth visitor's clock is right; the others' are wrong by CLOCKS_MS. Some records are of 1970."""
     chance = random.Random(SEED)
+    ancient: set[str] = set()
     for sent in mixed(EVENTS_MAX, VISITORS, SEED, start_ms()):
         number = sum(sent.key) % 5
         if sent.kind not in ("event", "denied") or number == len(CLOCKS_MS):
-            yield sent
+            yield replace(sent, kind="ancient") if sent.id in ancient else sent
             continue
         event = msgspec.json.decode(sent.value)
         event["ts"] = list(CLOCKS_MS.values())[number](event["ts"])
         timestamp = 1_000 if chance.random() < 0.01 else sent.timestamp
-        yield replace(sent, value=msgspec.json.encode(event), timestamp=timestamp)
+        # What is said to have happened before AVERT_OUTCOME_DELAY_MS is late, and makes no outcome any more.
+        if min(event["ts"], timestamp) < HOUR_MS:
+            ancient.add(sent.id)
+        kind = "ancient" if sent.id in ancient and sent.kind == "event" else sent.kind
+        yield replace(sent, kind=kind, value=msgspec.json.encode(event), timestamp=timestamp)
 
 
 def with_poison() -> Iterator[Sent]:

@@ -6,8 +6,6 @@ import pytest
 
 from streams.core.definition import Amount, Limits, Price, Variant
 from streams.core.effects import EventResult, Receipt, Suppression
-from streams.core.engine import consents
-from streams.core.event import Event
 from streams.core.ruleset import EngineOptions
 from tests.core.build import DAY, HOUR, MINUTE, T0, Log, compiled, content, count, event, outcome, rule
 
@@ -193,4 +191,3 @@ def test_a_report_without_a_word_on_consent_leaves_the_visitors_own_in_force():
     stranger = Log(compiled(options=denied)).add(0, "chat_opened", context=REPORT)
     assert (stranger.results, stranger.state) == ([EventResult.NO_CONSENT], None)
     assert log.add(2, "chat_opened", context={**REPORT, "consent": False}).state is None
-    assert not consents(Event("i", "v", "x", 0), default=False)

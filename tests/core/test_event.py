@@ -389,3 +389,48 @@ def test_a_dead_letter_is_scrubbed():
 
 def test_no_value_is_an_empty_dead_letter():
     assert dead_letter_text(None) == ("", False)
+
+
+@pytest.mark.parametrize("text", ["anna%40example.com", "a=anna.rossi%40example.co.uk&b"])
+def test_an_address_that_is_encoded_for_a_url_is_masked(text):
+    assert "[email]" in scrub_text(text)
+    assert "example" not in scrub_text(text)
+
+
+def test_internet_addresses_are_left_out_wherever_they_stand():
+    event = Event(
+        "e", "v", "a", 1, page={"ip": "203.0.113.7", "path": "/"}, props={"$ip": "203.0.113.7", "of": [{"ip": "::1"}]},
+        context={"ip_address": "203.0.113.7", "device": "tv"},
+    )
+    scrubbed = scrub_event(event)
+    assert (scrubbed.page, scrubbed.props, scrubbed.context) == ({"path": "/"}, {"of": [{}]}, {"device": "tv"})
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("https://shop.example/p?token=secret&utm_source=mail#x", "https://shop.example/p?utm_source=mail"),
+        ("/account?name=anna", "/account"),
+        ("?name=anna&utm_source=mail", "?utm_source=mail"),
+        ("where is my order? status=late", "where is my order? status=late"),
+        ("why?", "why?"),
+        ("https://shop.example/p", "https://shop.example/p"),
+        ("is /a?b=c a path", "is /a?b=c a path"),
+    ],
+)
+def test_urls_lose_their_queries_whatever_their_field_is_called(text, left):
+    scrubbed = scrub_event(Event("e", "v", "a", 1, props={"href": text, "more": [text]}), frozenset({"utm_source"}))
+    assert scrubbed.props == {"href": left, "more": [left]}
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('"ip":"203.0.113.7"', '"ip":"[address]"'),
+        ("from 2001:db8:1:2:3:4:5:6,", "from [address],"),
+        ("2001:db8::7 ::1 fe80::", "[address] [address] [address]"),
+        ("Chrome/120.0.0.0 at 12:30:45 a::b", "Chrome/120.0.0.0 at 12:30:45 [address]"),
+    ],
+)
+def test_a_dead_letter_has_no_internet_address(text, left):
+    assert dead_letter_text(text.encode()) == (left, False)

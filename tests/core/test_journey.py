@@ -288,3 +288,27 @@ def test_any_order_of_arrival_is_counted_as_the_reference_does(within, block):
         assert log.state is None or log.state.due != NEVER
         told = log.of(Journey)
         assert len({one.id for one in told}) == len(told)
+
+
+# --- consent ----------------------------------------------------------------------------------------------------
+
+ONLY_SHOW = {"consent": {"personalization": True, "measurement": False}}
+
+
+@pytest.mark.parametrize("within", [None, HOUR])
+def test_who_may_not_be_measured_makes_no_journey(within):
+    log = log_of("a", "b", within_ms=within)
+    log.add(0, "a", context=ONLY_SHOW).add(1, "chat_opened", context=ONLY_SHOW).add(2, "b", context=ONLY_SHOW)
+    assert log.tick(DAY).of(Journey) == []
+
+
+@pytest.mark.parametrize("within", [None, HOUR])
+def test_a_journey_of_who_takes_it_back_stays_begun_and_never_ends(within):
+    log = log_of("a", "b", within_ms=within).add(0, "a").add(1, "b", context=ONLY_SHOW).tick(DAY)
+    assert (line(log).entered, line(log).completed, line(log).ended) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("within", [None, HOUR])
+def test_a_late_word_on_it_counts_too(within):
+    log = log_of("a", "b", within_ms=within).add(0, "a").add(20 * MINUTE, "x", ts=0, context=ONLY_SHOW).tick(DAY)
+    assert (line(log).entered, line(log).ended) == (1, 0)

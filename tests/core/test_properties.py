@@ -114,6 +114,22 @@ def test_ticks_at_any_moments_change_nothing(parts, history, data):
     assert sorted(map(repr, ticked.effects)) == sorted(map(repr, plain.effects))
 
 
+@given(programs, histories_with_sessions, st.integers(1, 6), st.data())
+def test_with_shedding_too_neither_ticks_nor_restarts_change_anything(parts, history, most, data):
+    ruleset = compiled(*parts, options=EngineOptions(session_timeout_ms=TIMEOUT, visitor_events_per_minute_max=most))
+    plain, disturbed = Log(ruleset), Log(ruleset)
+    for seen in history:
+        feed(plain, seen)
+        if disturbed.offset >= 0:
+            for at in sorted(data.draw(st.lists(st.integers(disturbed.now, seen.ts), max_size=2))):
+                disturbed.tick(at)
+        feed(disturbed.recode(), seen)
+    assert disturbed.results == plain.results
+    plain.tick(END)
+    disturbed.tick(END)
+    assert sorted(map(repr, disturbed.effects)) == sorted(map(repr, plain.effects))
+
+
 @given(programs, histories, st.data())
 def test_a_replay_from_any_earlier_offset_changes_nothing(parts, history, data):
     """A crash after the state was written and before the offset was committed."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from streams.core.session import RECENT_IDS_MAX, Session, Visitor, id_hash, remember_id
+from streams.core.session import (
+    MINUTE_MS,
+    MINUTES_BACK_MAX,
+    RECENT_IDS_MAX,
+    Session,
+    Visitor,
+    id_hash,
+    remember_id,
+    take,
+)
+from streams.core.visitor import encode_visitor
 
 
 def test_a_session_is_its_fields():
@@ -49,3 +59,46 @@ def test_ids_hash_to_64_bits():
     hashes = {id_hash(f"e{number}") for number in range(1000)}
     assert len(hashes) == 1000
     assert all(0 <= value < 2**64 for value in hashes)
+
+
+# --- events of one visitor in a minute -----------------------------------------------------------------------------
+
+NOON = 29_000_000 * MINUTE_MS
+
+
+def taken(state: Visitor, *timestamps: int, most: int = 2) -> list[bool]:
+    return [take(state, timestamp, most) for timestamp in timestamps]
+
+
+@pytest.mark.parametrize(("events", "let_in"), [(1, 1), (2, 2), (3, 2)])
+def test_a_minute_lets_so_many_events_in(events, let_in):
+    assert sum(taken(Visitor(), *[NOON] * events)) == let_in
+
+
+def test_an_event_that_is_not_let_in_leaves_no_trace():
+    state = Visitor("v")
+    taken(state, NOON, NOON)
+    row = encode_visitor(state)
+    assert taken(state, NOON) == [False]
+    assert encode_visitor(state) == row
+
+
+@pytest.mark.parametrize(("later_ms", "let_in"), [(MINUTE_MS - 1, False), (MINUTE_MS, True), (MINUTE_MS + 1, True)])
+def test_the_next_minute_begins_anew(later_ms, let_in):
+    state = Visitor()
+    taken(state, NOON, NOON)
+    assert taken(state, NOON + later_ms) == [let_in]
+
+
+@pytest.mark.parametrize(
+    ("minutes_back", "let_in"), [(MINUTES_BACK_MAX - 1, False), (MINUTES_BACK_MAX, False), (MINUTES_BACK_MAX + 1, True)]
+)
+def test_a_straggler_counts_in_the_newest_minute_unless_that_was_wrong(minutes_back, let_in):
+    state = Visitor()
+    taken(state, NOON, NOON)
+    assert taken(state, NOON - minutes_back * MINUTE_MS) == [let_in]
+
+
+def test_collectors_whose_clocks_differ_do_not_double_the_limit():
+    state = Visitor()
+    assert sum(taken(state, *[NOON, NOON - 1] * 5)) == 2

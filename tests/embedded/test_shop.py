@@ -11,7 +11,7 @@ from http.client import HTTPResponse
 import msgspec
 import pytest
 
-from streams.core.effects import Decision
+from streams.core.effects import Decision, Receipt
 from streams.embedded.child import PortLease
 from streams.embedded.shop import FOLDER, Shop
 from streams.embedded.shop_decisions import DECISIONS_MAX, VISITORS_MAX, DecisionFeed
@@ -90,6 +90,14 @@ def test_decisions_of_a_visitor_are_the_newest_in_their_order_and_each_once() ->
     assert [one["id"] for one in feed.of("v")] == [f"d{number}" for number in range(3, DECISIONS_MAX + 3)]
     assert feed.of("v")[0]["kind"] == "control"
     assert feed.of("nobody") == []
+
+
+def test_receipts_stand_beside_the_decisions_and_are_none() -> None:
+    feed = DecisionFeed(Settings())
+    feed.take(msgspec.json.encode(Receipt(
+        id="r", visitor="v", rule="search-dead-end", suggestion="s", kind="shown", at=1
+    )))
+    assert feed.of("v") == []
 
 
 def test_visitors_seen_longest_ago_are_forgotten() -> None:

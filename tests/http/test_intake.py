@@ -104,7 +104,7 @@ def test_an_empty_visitor_is_not_a_missing_one() -> None:
 
 def test_a_browser_that_refuses_tracking_overrules_the_sites_consent() -> None:
     kept = read({"context": {"consent": "granted", "device": "mobile"}}, refuses_tracking=True)
-    assert kept["context"] == {"consent": False, "device": "mobile"}
+    assert kept["context"] == {"consent": False}
 
 
 # --- what is kept

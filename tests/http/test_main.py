@@ -66,7 +66,8 @@ class Process:
 async def api_process(settings: Settings, **changes: str) -> AsyncIterator[Process]:
     environment = {
         "AVERT_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "AVERT_REDIS_URL": settings.redis_url,
-        "AVERT_TOPIC_PREFIX": settings.topic_prefix, "AVERT_PARTITIONS": str(settings.partitions),
+        "AVERT_TOPIC_PREFIX": settings.topic_prefix, "AVERT_APP_ID": settings.app_id,
+        "AVERT_PARTITIONS": str(settings.partitions),
         "AVERT_API_PORT": "0", "AVERT_METRICS_PORT": "0", "AVERT_LOG_FORMAT": "json", **changes,
     }
     process = Process(await asyncio.create_subprocess_exec(

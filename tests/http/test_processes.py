@@ -48,7 +48,8 @@ async def processes(settings: Settings, folder: Path, count: int = 2, **changes:
     keys.write_text(json.dumps(KEYS))
     environment = {
         "AVERT_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "AVERT_REDIS_URL": settings.redis_url,
-        "AVERT_TOPIC_PREFIX": settings.topic_prefix, "AVERT_PARTITIONS": str(settings.partitions),
+        "AVERT_TOPIC_PREFIX": settings.topic_prefix, "AVERT_APP_ID": settings.app_id,
+        "AVERT_PARTITIONS": str(settings.partitions),
         "AVERT_API_PORT": "0", "AVERT_METRICS_PORT": "0", "AVERT_LOG_FORMAT": "json", "AVERT_KEYS_FILE": str(keys),
         **changes,
     }

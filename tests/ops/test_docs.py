@@ -29,6 +29,8 @@ def test_every_setting_is_in_the_table_with_its_default() -> None:
 def as_text(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

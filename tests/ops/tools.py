@@ -53,6 +53,19 @@ def read_yaml(path: Path) -> Any:
     return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
 
 
+def records() -> dict[str, str]:
+    """Every recording rule: its name, and what it records."""
+    groups = read_yaml(PROMETHEUS_FILES / "records.yml")["groups"]
+    return {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
+
+
+def expanded(expr: str) -> str:
+    """The expression with what is recorded in place of the recording rules' names."""
+    for name, recorded in records().items():
+        expr = expr.replace(name, f"({recorded})")
+    return expr
+
+
 class PanelQuery(NamedTuple):
     """One query of one panel."""
 
@@ -109,7 +122,7 @@ def metric_families() -> dict[str, tuple[str, tuple[str, ...]]]:
 def metrics_named_in(expr: str) -> set[str]:
     """The metrics that an expression reads, histograms by the name of their family."""
     names = set()
-    for name in _METRIC_NAME.findall(expr):
+    for name in _METRIC_NAME.findall(expanded(expr)):
         histogram = next((name.removesuffix(end) for end in _HISTOGRAM_SERIES if name.endswith(end)), name)
         names.add(histogram if histogram in metric_families() else name)
     return names

@@ -59,3 +59,8 @@ def test_waits_grow_with_the_load() -> None:
 
     assert little.wait_p99_s < much.wait_p99_s
     assert much.wait_p50_s <= much.wait_p99_s
+
+
+def test_a_bot_that_is_shed_loads_its_worker_less() -> None:
+    applied, shed = (replace(TRIAL, top_share=0.4, top_cost=cost) for cost in (1.0, 0.2))
+    assert simulate(shed).utilisation < simulate(applied).utilisation

@@ -12,9 +12,10 @@ from streams.errors import SettingsError
 from streams.plan.costs import COSTS, costs_with
 from streams.plan.demand import Demand
 from streams.plan.limits import LIMITS, limits_of
-from streams.plan.sizing import Plan, plan, power_of_two
+from streams.plan.sizing import Plan, plan, power_of_two, top_visitor_cost
 
 OURS = costs_with({})
+COSTS_OF_NINE = costs_with({"shed_us": 39 / 9})  # of 39 us, what an event costs with 50 rules
 loads = st.floats(min_value=1, max_value=1e6)
 
 
@@ -119,3 +120,15 @@ def test_a_cost_of_nothing_is_refused() -> None:
 
 def test_every_cost_says_where_it_comes_from() -> None:
     assert [name for name, cost in COSTS.items() if not cost.source or not cost.unit] == []
+
+
+@pytest.mark.parametrize(("share", "cost"), [(0.0, 1), (0.0019, 1), (0.002, 1), (0.02, 0.2)])
+def test_the_busiest_visitor_costs_less_where_he_is_shed(share: float, cost: float) -> None:
+    """A minute's 1,200 are 20 a second; of 200, nine in ten are shed, at a ninth of the cost."""
+    demand = Demand(events_per_second=10_000, peak_factor=1, top_visitor_share=share)
+    assert top_visitor_cost(demand, COSTS_OF_NINE) == pytest.approx(cost)
+
+
+def test_without_a_limit_the_busiest_visitor_costs_what_others_do() -> None:
+    demand = Demand(events_per_second=10_000, top_visitor_share=0.05, visitor_events_per_minute_max=0)
+    assert top_visitor_cost(demand, COSTS_OF_NINE) == 1

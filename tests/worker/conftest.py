@@ -15,8 +15,8 @@ def start() -> Iterator[Callable[..., WorkerProcess]]:
     """Start a worker process; all of them are ended after the test."""
     processes: list[WorkerProcess] = []
 
-    def begin(settings: Settings, module: str = "tests.worker.process") -> WorkerProcess:
-        processes.append(WorkerProcess(settings, module))
+    def begin(settings: Settings, module: str = "tests.worker.process", *arguments: str) -> WorkerProcess:
+        processes.append(WorkerProcess(settings, module, *arguments))
         return processes[-1]
 
     yield begin

@@ -58,7 +58,7 @@ test_settings.__test__ = False  # type: ignore[attr-defined]  # its name is a na
 class WorkerProcess:
     """One `tests.worker.process` (or another module); its output in a file that a failing test shows."""
 
-    def __init__(self, settings: Settings, module: str = "tests.worker.process") -> None:
+    def __init__(self, settings: Settings, module: str = "tests.worker.process", *arguments: str) -> None:
         self._lease = PortLease()
         self.port = self._lease.port
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
@@ -70,7 +70,8 @@ class WorkerProcess:
         environment[PREFIX + "WORKER_HTTP_PORT"] = str(self.port)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module], env=environment, cwd=ROOT, stdout=self._output, stderr=self._output,
+            [sys.executable, "-m", module, *arguments], env=environment, cwd=ROOT, stdout=self._output,
+            stderr=self._output,
         )
 
     def get(self, path: str) -> tuple[int, str]:

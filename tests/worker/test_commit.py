@@ -34,7 +34,11 @@ class World:
         self.progress: dict[int, int] = {}
         self.hold: asyncio.Event | None = None
 
-    async def send(self, partition: int, rows: Mapping[str, Sequence[Row]]) -> list[Written]:
+    tenure = 0
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Sequence[Row]], tenure: int | None = None
+    ) -> list[Written]:
         step = "changelog" if CHANGELOG in rows else "effects"
         if self.hold is not None:
             await self.hold.wait()

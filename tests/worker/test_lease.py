@@ -92,3 +92,27 @@ async def test_late_heartbeat_within_the_grace_lets_the_send_go_on() -> None:
     await asyncio.sleep(0)
     lease.renew()
     await waiting
+
+
+async def test_what_began_in_an_earlier_tenure_is_not_sent_in_a_later_one(clock: Clock) -> None:
+    lease, coordinator = Lease(TIMEOUT_S, 0), Coordinator(clock)
+    lease.observe(coordinator)
+    await coordinator._do_heartbeat()
+    began = lease.tenure
+    await lease.require(began)
+    clock.now_s += 5 * TIMEOUT_S  # frozen; then it joins again, before anybody has looked at the lease
+    coordinator.member_id = "me, anew"
+    await coordinator._do_heartbeat()
+    assert lease.valid
+    with pytest.raises(LeaseLostError, match="out of its group"):
+        await lease.require(began)
+    await lease.require(lease.tenure)
+
+
+async def test_the_first_heartbeat_begins_no_other_tenure(clock: Clock) -> None:
+    lease, coordinator = Lease(TIMEOUT_S, 0), Coordinator(clock)
+    lease.observe(coordinator)
+    began = lease.tenure
+    for _ in range(3):
+        await coordinator._do_heartbeat()
+    await lease.require(began)

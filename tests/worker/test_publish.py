@@ -29,7 +29,11 @@ class Topic:
         self.records: list[tuple[int, bytes | None, bytes | None]] = []
         self.away = False
 
-    async def send(self, partition: int, rows: Mapping[str, Sequence[Row]]) -> list[Written]:
+    tenure = 0
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Sequence[Row]], tenure: int | None = None
+    ) -> list[Written]:
         if self.away:
             raise BrokerUnavailableError("away")
         assert set(rows) == {"totals"}

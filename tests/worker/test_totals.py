@@ -108,7 +108,11 @@ class World:
         self.appends_left: int | None = None
         self.committed = (0, "")
 
-    async def send(self, partition: int, rows: Mapping[str, Sequence[Row]]) -> list[Written]:
+    tenure = 0
+
+    async def send(
+        self, partition: int, rows: Mapping[str, Sequence[Row]], tenure: int | None = None
+    ) -> list[Written]:
         written = []
         for topic, some in rows.items():
             target = self.changelog if topic == CHANGELOG else self.effects

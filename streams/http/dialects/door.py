@@ -81,7 +81,7 @@ class DialectEndpoint(_Endpoint):
     def __init__(self, services: Services, route: str, dialect: Dialect) -> None:
         super().__init__(services, route)
         self._dialect = dialect
-        self._keeper = Keeper(services.settings, services.log)
+        self._keeper = Keeper(services.settings, services.log, services.refusals)
         self._query_allowed = frozenset(services.settings.url_query_allowed)
 
     async def respond(self, request: Request) -> Response:
@@ -123,7 +123,9 @@ class DialectEndpoint(_Endpoint):
             await self._admit(caller, Letter(key_hint(incoming.body), None, []))
             whole = Judged([], [], [])
             refused = Refused(Refusal.NOT_JSON, str(error))
-            self._keeper.refuse(whole, 0, incoming.body, refused, caller.now_ms)
+            self._keeper.refuse(
+                whole, 0, incoming.body, refused, caller.now_ms, refuses_tracking=caller.refuses_tracking
+            )
             await self._keeper.append(whole, caller.now_ms)
             raise
 
@@ -136,7 +138,8 @@ class DialectEndpoint(_Endpoint):
 
     def _judge(self, letter: Letter, caller: Caller, minted: str) -> Judged:
         arrival = Arrival(
-            caller.now_ms, _sent_ms(letter.sent_at), minted, caller.refuses_tracking, self._query_allowed
+            caller.now_ms, _sent_ms(letter.sent_at), minted, caller.refuses_tracking, self._query_allowed,
+            self._services.settings.consent_default == "granted",
         )
         judged = Judged([], [], [])
         for index, raw in enumerate(letter.events):
@@ -144,7 +147,9 @@ class DialectEndpoint(_Endpoint):
             if isinstance(event, Accepted):
                 judged.accepted.append(event)
             elif event is not None:
-                self._keeper.refuse(judged, index, raw, event, caller.now_ms)
+                self._keeper.refuse(
+                    judged, index, raw, event, caller.now_ms, refuses_tracking=caller.refuses_tracking
+                )
         return judged
 
     def _read(self, raw: bytes, letter: Letter, arrival: Arrival, index: int) -> Accepted | Refused | None:

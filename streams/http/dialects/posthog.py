@@ -218,7 +218,7 @@ def _context(name: str, properties: dict[str, Any], user: str | None) -> dict[st
         campaign=campaign_of({ours: properties.get(theirs) for ours, theirs in _UTM.items()}, None)
         or campaign_of(None, properties.get("$current_url")),
         # Without a cookie there is nobody whose state could be kept: the site's word that it may not be.
-        consent=False if cookieless else None,
+        consent={"personalization": False, "measurement": True} if cookieless else None,
     )
 
 

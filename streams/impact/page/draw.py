@@ -16,6 +16,7 @@ _LEFT, _RIGHT = 272, 180
 _NAME_CHARS_MAX = 40
 _TICKS = 5
 _HEIGHT = 230  # of a plot over time
+_COLUMN_MAX = 64
 
 Write = Callable[[float], str]
 
@@ -31,12 +32,21 @@ class RangeRow(NamedTuple):
 
 
 class BarRow(NamedTuple):
-    """One bar from 0."""
+    """One bar from 0; with both ends, its interval is drawn over it."""
 
     name: str
     sub: str
     value: float
     written: str
+    low: float | None = None
+    high: float | None = None
+
+
+class Column(NamedTuple):
+    """One column of a stack, from the bottom up by the series' order; `label` goes below the axis."""
+
+    label: str
+    values: Sequence[float]
 
 
 class Moment(NamedTuple):
@@ -81,7 +91,7 @@ def _range_row(row: RangeRow, y: int, at: Callable[[float], float]) -> str:
 
 def bars(title: str, rows: Sequence[BarRow], write: Write) -> str:
     """Bars from 0, one a row."""
-    ticks = _ticks(0, max((row.value for row in rows), default=0) or 1.0)
+    ticks = _ticks(0, max((max(row.value, row.high or 0) for row in rows), default=0) or 1.0)
     bottom = len(rows) * _ROW
     at = _scale(0, ticks[-1], _LEFT, WIDTH - _RIGHT)
     parts = [_axis(ticks, at, bottom, write)]
@@ -90,9 +100,43 @@ def bars(title: str, rows: Sequence[BarRow], write: Write) -> str:
         width = max(at(row.value) - _LEFT, 1)
         parts.append(
             f'{_names(row.name, row.sub, y)}<rect class="bar" x="{_LEFT}" y="{y + 10}" width="{width:.1f}" height="24" '
-            f'rx="4"/><text x="{WIDTH - _RIGHT + 14}" y="{y + 27}">{escape(row.written)}</text>'
+            f'rx="4"/>'
         )
+        if row.low is not None and row.high is not None:
+            ends = f"M{at(max(row.low, 0)):.1f} {y + 22}H{at(row.high):.1f}"
+            parts.append(f'<path style="stroke:var(--ink);stroke-width:2;stroke-opacity:.55" d="{ends}"/>')
+        for line, text in enumerate(row.written.split("\n")):
+            style = ' class="sub"' if line else ""
+            top = y + (19 if "\n" in row.written else 27) + 17 * line
+            parts.append(f'<text{style} x="{WIDTH - _RIGHT + 14}" y="{top}">{escape(text)}</text>')
     return _picture(title, [f'<g class="p-plain">{"".join(parts)}</g>'], bottom + 26)
+
+
+def columns(title: str, stack: Sequence[Column], colours: Sequence[str], write: Write) -> str:
+    """Stacked columns over time; `colours` of the series are variables of the style, such as ``accent``."""
+    ticks = _ticks(0, max((sum(one.values) for one in stack), default=0) or 1.0)
+    up = _scale(0, ticks[-1], _HEIGHT, 8)
+    left, step = 84, (WIDTH - 108) / max(len(stack), 1)
+    parts = [
+        f'<path class="{"zero" if tick == 0 else "grid"}" d="M{left} {up(tick):.1f}H{WIDTH - 24}"/>'
+        f'<text class="axis" x="76" y="{up(tick) + 4:.1f}" text-anchor="end">{_written(write, tick)}</text>'
+        for tick in ticks
+    ]
+    every = max(1, ceil(len(stack) / 8))
+    wide = min(max(step * 0.72, 1), _COLUMN_MAX)
+    for index, one in enumerate(stack):
+        middle, below = left + step * (index + 0.5), 0.0
+        for value, colour in zip(one.values, colours, strict=False):
+            top, bottom = up(below + value), up(below)
+            parts.append(
+                f'<rect style="fill:var(--{escape(colour)})" x="{middle - wide / 2:.1f}" y="{top:.1f}" '
+                f'width="{wide:.1f}" height="{max(bottom - top, 0):.1f}"/>'
+            )
+            below += value
+        if index % every == 0:
+            place = f'x="{middle:.1f}" y="{_HEIGHT + 20}" text-anchor="middle"'
+            parts.append(f'<text class="axis" {place}>{escape(one.label)}</text>')
+    return _picture(title, parts, _HEIGHT + 28)
 
 
 def over_time(title: str, moments: Sequence[Moment], write: Write, reach: float) -> str:
