@@ -139,3 +139,11 @@ def test_buckets_follow_each_other_without_a_gap():
         assert low <= value < high
         assert high - low == 1 or (high - low) * 4 <= low
         assert bucket_of(high) == bucket_of(value) + 1
+
+
+def test_a_line_that_finds_no_room_is_refused(monkeypatch):
+    monkeypatch.setattr("streams.core.totals.LINES_MAX", 1)
+    totals = Totals()
+    totals.add(journey(ABC))
+    totals.add(journey(ABC, arm="control"))
+    assert (len(totals.lines), totals.refused) == (1, 1)

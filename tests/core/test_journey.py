@@ -312,3 +312,7 @@ def test_a_journey_of_who_takes_it_back_stays_begun_and_never_ends(within):
 def test_a_late_word_on_it_counts_too(within):
     log = log_of("a", "b", within_ms=within).add(0, "a").add(20 * MINUTE, "x", ts=0, context=ONLY_SHOW).tick(DAY)
     assert (line(log).entered, line(log).ended) == (1, 0)
+
+
+def test_a_page_without_a_path_concerns_a_funnel_without_clicks_not_at_all():
+    assert log_of("a", "b", clicks=()).add(0, "page_view").state.sessions[0].states == {}
