@@ -13,7 +13,7 @@ CHAOS ?= all
 # Test files run side by side: most of the time of those with servers is waiting.
 JOBS ?= 3
 
-.PHONY: image compiled python setup demo test browser clients snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
+.PHONY: image compiled python check-compiled setup demo test browser clients snippet snippet-tools chaos soak check bench kafka kafka-libs servers lock clean
 
 setup: $(STAMP)
 
@@ -57,7 +57,14 @@ compiled: $(STAMP)  ## the core compiled by mypyc in this tree (needs a C compil
 	@AVERT_COMPILE=1 $(PYTHON) setup.py --quiet build_ext --inplace
 
 python: $(STAMP)  ## the core as it is written
-	@find streams/core -name "*.so" -delete
+	@find streams -name "*.so" -delete
+
+# The engine and the worker's loop as compiled; what takes a broker's faults and minutes stays with `make test`.
+check-compiled: $(STAMP) servers  ## the compiled core passes the same tests; ends as it is written, whatever happens
+	@$(MAKE) --no-print-directory compiled
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka" tests/core tests/worker \
+	  --deselect tests/worker/test_reload_worker.py::test_a_hundred_reloads_under_load_lose_nothing; \
+	  code=$$?; $(MAKE) --no-print-directory python; exit $$code
 
 chaos: $(STAMP) servers  ## every fault on Apache Kafka, half an hour; CHAOS=short: some minutes, for every change
 	@$(PYTHON) -m tests.chaos $(if $(filter short,$(CHAOS)),--short) $(TESTS)

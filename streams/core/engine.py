@@ -39,7 +39,7 @@ from streams.core.event import Event, clamp_ts
 from streams.core.journey import end_journeys, end_visit, follow, follow_outcomes, journeys_due
 from streams.core.nodes import NONE
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
-from streams.core.session import NEVER, Session, Visitor, id_hash, remember_id, take
+from streams.core.session import NEVER, Session, Visitor, id_digest, knows_id, remember_id, take
 from streams.core.session_fields import note_facts
 from streams.core.visitor import SESSIONS_MAX, history_of
 from streams.core.wire import Placed, Position
@@ -98,8 +98,8 @@ def step(
     if shed:  # but there is a trace
         reschedule(state, ruleset)
         return state, _SHED, effects
-    hashed = id_hash(event.id)
-    if hashed in state.recent or hashed in state.reported:
+    digest = id_digest(event.id)
+    if knows_id(state.recent, digest) or (state.reported and int.from_bytes(digest, "big") in state.reported):
         reschedule(state, ruleset)
         return state, EventResult.DUPLICATE, effects
     ts = clamp_ts(event.ts, position.timestamp)
@@ -107,10 +107,10 @@ def step(
         receive(state, event, ts, ruleset, effects)
     if reported or now - ts > ruleset.options.max_lateness_ms:  # 5
         result = EventResult.REPORTED if reported else _LATE
-        _late(state, event, ts, ruleset, effects, hashed)
+        _late(state, event, ts, ruleset, effects, digest)
     else:
         result = _APPLIED
-        remember_id(state, hashed)
+        remember_id(state, digest)
         _apply(state, event, ts, ruleset, effects)
     reschedule(state, ruleset)  # 11
     return state, result, effects
@@ -183,12 +183,12 @@ def _keys_concerned(fed: list[Listening]) -> set[int]:
     return keys
 
 
-def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect], hashed: int) -> None:
+def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect], digest: bytes) -> None:
     if not is_report(event):
-        remember_id(state, hashed)
+        remember_id(state, digest)
     session = _find_session(state, event, ts, ruleset) or Session(id=event.session or "", start=ts, last=ts)
     moment = Moment(state, session, event, event.id, ts, ruleset, effects)
-    told(moment, event, hashed)
+    told(moment, event, int.from_bytes(digest, "big"))
     if event.type == "suggestion_dismissed":  # a "no" counts whenever it comes
         _withdraw(moment, event, _withdrawn(state, session, event, ruleset))
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from streams.core.conditions import ALIKE_MAX, CHANGED, FRESH, MARKS_MAX, SAME, Leaf
@@ -129,12 +130,24 @@ class SequenceLeaf(Leaf):
         alike = [i for i in range(_HEAD, len(state)) if state[i][1] == mask]
         if len(alike) > most:
             if mask <= self._steps_mask:
-                del state[alike[0]]
+                del state[alike[0] if self.plan.tests else self._needless(alike)]
             else:
                 # One that forbids must not be forgotten while something from before it is remembered.
                 del state[_HEAD : alike[0] + 1]
         if len(state) - _HEAD > MARKS_MAX:
             del state[_HEAD]
+
+    @staticmethod
+    def _needless(alike: list[int]) -> int:
+        """Which of the marks at `alike` is needed least: the first that has another one right behind it.
+
+        A match takes the latest mark possible, so whatever comes later can take that other one in its place. The first
+        of all may be the only one that stands before a mark of the next step, however many starts came since.
+        """
+        for position, behind in pairwise(alike):
+            if behind == position + 1:
+                return position
+        return alike[0]
 
     def _complete(self, state: list[Any], inserted: Mark) -> bool:
         """Look for matches that the mark just inserted makes possible; in order that is itself as the last step."""

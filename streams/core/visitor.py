@@ -4,6 +4,7 @@
 2. A row is ``version | offset | due | MessagePack``; offset and due can be read without decoding the rest.
 3. A row of an older version is still read (`_READERS`); an unknown version is refused with a message.
    Version 1 knew no totals: its exposures were never counted, so they are not credited either (`_read_v1`).
+   Up to version 2 the recent ids were a list of numbers.
 4. The visitor's id is the row's key and does not stand in the row.
 """
 
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.core.effects import Arm
-from streams.core.session import NEVER, RECENT_IDS_MAX, Session, State, Visitor, id_hash, remember_id
+from streams.core.session import ID_BYTES, NEVER, RECENT_IDS_MAX, Session, State, Visitor
 from streams.errors import RowVersionError
 
 SESSIONS_MAX = 4
@@ -26,12 +27,11 @@ CREDITS_MAX = 64  # outcomes by name that one exposure is credited with; outcome
 REPORTED_MAX = 64  # late and reported outcomes of one visitor whose ids are kept: more calls than anybody makes in days
 WITHDRAWN = 8  # a bit of `LiveSuggestion.answered`
 HISTORIES_MAX = 64  # rules with a remembered firing; the one longest ago goes
-ROW_VERSION = 2
+ROW_VERSION = 3
 
 __all__ = [
     "NEVER", "RECENT_IDS_MAX", "Exposure", "History", "LiveSuggestion", "RowHeader", "Session", "State", "Visitor",
-    "decode_visitor", "encode_visitor", "history_of", "id_hash", "remember_exposure", "remember_id", "remember_report",
-    "row_header",
+    "decode_visitor", "encode_visitor", "history_of", "remember_exposure", "remember_report", "row_header",
 ]  # fmt: skip
 
 
@@ -99,7 +99,7 @@ class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
     due: int = NEVER
     clock: int = 0
     visits: int = 0
-    recent: list[int] = []
+    recent: bytes | list[int] = b""
     sessions: list[_SessionRow] = []
     exposures: list[Exposure] = []
     live: list[LiveSuggestion] = []
@@ -131,6 +131,10 @@ def encode_visitor(state: Visitor) -> bytes:
 
 def _read(visitor: str, row: bytes) -> Visitor:
     read = _decode_body(memoryview(row)[_HEADER.size :])
+    if isinstance(read.recent, list):
+        read.recent = struct.pack(f">{len(read.recent)}Q", *read.recent)
+    if len(read.recent) % ID_BYTES:
+        raise msgspec.DecodeError(f"{len(read.recent)} bytes of recent ids")
     state = Visitor(*msgspec.structs.astuple(read))
     state.visitor = visitor
     state.sessions = [Session(*msgspec.structs.astuple(session)) for session in read.sessions]
@@ -143,7 +147,7 @@ def _read_v1(visitor: str, row: bytes) -> Visitor:
     return state
 
 
-_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: _read_v1, 2: _read}
+_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: _read_v1, 2: _read, 3: _read}
 
 
 def decode_visitor(visitor: str, row: bytes) -> Visitor:
@@ -153,7 +157,7 @@ def decode_visitor(visitor: str, row: bytes) -> Visitor:
         raise _unreadable(row)
     try:
         return reader(visitor, row)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, struct.error) as error:
         raise RowVersionError(f"the state row of a visitor is damaged: {error}") from error
 
 

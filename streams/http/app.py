@@ -59,7 +59,7 @@ def build_services(settings: Settings, keys: Keys, *, development: bool = False)
         streams=Streams(settings.streams_per_visitor_max, settings.streams_max),
         places=places,
         totals=TotalsReader(settings),
-        refusals=Refusals(reader.client, settings.redis_timeout_ms),
+        refusals=Refusals(reader.client, settings.redis_timeout_ms, settings.cache_prefix),
     )
 
 

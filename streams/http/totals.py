@@ -65,6 +65,8 @@ class TotalsReader:
         if self._consumer is None:
             self._consumer = await self._connected()
         consumer = self._consumer
+        if consumer is None:
+            return
         partitions = sorted(consumer.assignment())
         ends = await consumer.end_offsets(partitions)
         while True:
@@ -77,6 +79,7 @@ class TotalsReader:
                 return
 
     async def _connected(self) -> Any:
+        """A consumer at the topic's beginning; None when there is no such topic: no worker has ever run."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.kafka_bootstrap, enable_auto_commit=False, auto_offset_reset="earliest",
             fetch_max_wait_ms=_POLL_MS,
@@ -84,6 +87,9 @@ class TotalsReader:
         try:
             await consumer.start()
             partitions = await self._partitions(consumer)
+            if not partitions:
+                await consumer.stop()
+                return None
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
         except BaseException:
@@ -94,9 +100,7 @@ class TotalsReader:
 
     async def _partitions(self, consumer: Any) -> list[TopicPartition]:
         cluster = await consumer._client.fetch_all_metadata()  # asks for all topics, so that none is auto-created
-        numbers = cluster.partitions_for_topic(self._topic)
-        if not numbers:
-            raise BrokerUnavailableError(f"there is no topic {self._topic}: no worker has been started yet")
+        numbers = cluster.partitions_for_topic(self._topic) or set()
         return [TopicPartition(self._topic, number) for number in sorted(numbers)]
 
     def _take(self, record: Any) -> None:

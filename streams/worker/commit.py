@@ -109,6 +109,8 @@ class BatchProcedure:
             applied_s = time.perf_counter() - begun
             batch.clock = memory.clock_text()
             async with memory.lock:
+                if batch.dropped:  # the one before failed: these rows would say that its effects are out
+                    return
                 await self._leave(batch, memory, work, live, tenure)
             stage = Stage.DONE
         finally:

@@ -39,6 +39,11 @@ class Batch:
         self.taken_ms = taken_ms
         self.clock = ""  # the partition's clock after this batch, as it goes with a commit
 
+    @property
+    def dropped(self) -> bool:
+        """Whether it must go no further: it was dropped, or the one before it was."""
+        return self.stage is Stage.DROPPED
+
 
 class Ledger:
     """See the module. All in the main thread's event loop."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.produce import ProduceRequest
 
 from streams.errors import BrokerUnavailableError
 from streams.telemetry import KAFKA_ERRORS
@@ -35,8 +36,24 @@ class Written(NamedTuple):
     records: int
 
 
+class HeldBackError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """The producer's to try again: the lease is not valid at the moment."""
+
+    retriable = True
+
+
+class NotOursError(KafkaError):  # type: ignore[misc]
+    """Not to be tried again: what waits was begun in an earlier tenure."""
+
+    retriable = False
+
+
 class RecordSender:
-    """Sends through a producer of its own, with acks=all, while the lease is valid."""
+    """Sends through a producer of its own, with acks=all, while the lease is valid.
+
+    The lease is asked twice: before records are handed to the producer, and when the producer puts them on the wire,
+    which may be later by as long as the process was frozen in between.
+    """
 
     def __init__(self, bootstrap: str, lease: Lease, timeout_s: float, client_id: str) -> None:
         self._bootstrap = bootstrap
@@ -44,6 +61,7 @@ class RecordSender:
         self._timeout_s = timeout_s
         self._client_id = client_id
         self._producer: Any = None
+        self._under_way: list[int] = []  # tenures of what is with the producer
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailableError."""
@@ -55,6 +73,21 @@ class RecordSender:
             await self._producer.start()
         except (KafkaError, OSError) as error:
             raise BrokerUnavailableError(f"{self._bootstrap}: {error}") from error
+        self._guard(self._producer.client)
+
+    def _guard(self, client: Any) -> None:
+        """Have the producer's client ask the lease at the last moment. aiokafka has no hook; a test holds its name."""
+        send = client.send
+
+        async def guarded(node_id: Any, request: Any, **options: Any) -> Any:
+            if isinstance(request, ProduceRequest):
+                if any(tenure != self._lease.tenure for tenure in self._under_way):
+                    raise NotOursError
+                if not self._lease.valid:
+                    raise HeldBackError
+            return await send(node_id, request, **options)
+
+        client.send = guarded
 
     async def close(self) -> None:
         """Send what is under way, as far as it goes within a second; close."""
@@ -79,6 +112,8 @@ class RecordSender:
         acknowledged within the timeout.
         """
         await self._lease.require(tenure)
+        began = self._lease.tenure
+        self._under_way.append(began)
         try:
             async with asyncio.timeout(self._timeout_s):
                 acknowledgements = []
@@ -93,6 +128,8 @@ class RecordSender:
                 f"Kafka did not acknowledge records for {', '.join(rows)} (partition {partition}) within "
                 f"{self._timeout_s:g} s: {type(error).__name__} {error}; this process ends, nothing of it is counted"
             ) from error
+        finally:
+            self._under_way.remove(began)
 
     def _batches(self, rows: Iterable[Row]) -> Iterator[Any]:
         batch = self._producer.create_batch()

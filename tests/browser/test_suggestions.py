@@ -16,8 +16,9 @@ VISITORS = 8
 
 
 def kinds(visit: Visit, visitor: str) -> list[str]:
-    """The receipts of a visitor in the log."""
-    return [event["type"] for event in visit.log.of(visitor) if event["type"].startswith("suggestion_")]
+    """The receipts of a visitor in the log, each id once: one that was under way when the page went is sent again."""
+    receipts = {e["id"]: e["type"] for e in visit.log.of(visitor) if e["type"].startswith("suggestion_")}
+    return list(receipts.values())
 
 
 def without_stream(visit: Visit) -> None:

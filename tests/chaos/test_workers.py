@@ -47,8 +47,9 @@ def test_workers_come_and_go(shared: Build) -> None:
 
 
 @pytest.mark.parametrize("point", [
-    "before-effects", pytest.param("within-changelog", marks=pytest.mark.slow)
+    "before-effects", "within-changelog"
 ])  # fmt: skip
+@pytest.mark.slow
 @pytest.mark.fault("a worker frozen (SIGSTOP) past its session, and thawed")
 def test_a_thawed_worker_does_not_write(shared: Build, point: str) -> None:
     """Frozen between two steps of a batch: the worst moment. Its rows' signatures prove what it wrote, and when."""

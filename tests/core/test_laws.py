@@ -18,6 +18,7 @@ from streams.core.effects import EventResult
 from streams.core.engine import Position, step, tick
 from streams.core.event import Event
 from streams.core.ruleset import EngineOptions
+from streams.core.session import ID_BYTES
 from streams.core.visitor import (
     EXPOSURES_MAX,
     RECENT_IDS_MAX,
@@ -367,7 +368,7 @@ def test_7_two_thousand_random_events_stay_within_the_bounds():
         log.add(at, kind, ts=ts, session=session, page=page, props=props)
         state = log.state
         assert len(state.sessions) <= SESSIONS_MAX
-        assert len(state.recent) <= RECENT_IDS_MAX
+        assert len(state.recent) <= RECENT_IDS_MAX * ID_BYTES
         assert len(state.exposures) <= EXPOSURES_MAX
         assert len(state.live) <= SUGGESTIONS_MAX
         for one in state.sessions:

@@ -291,6 +291,18 @@ def test_a_sequence_of_many_kinds_forgets_the_oldest():
     assert log.at == [207]
 
 
+def test_many_later_starts_do_not_push_out_the_one_that_the_next_step_needs():
+    later = [(20 + at, "a") for at in range(3 * ALIKE_MAX)]
+    assert fires(sequence("a", "b", "c"), (0, "a"), (10, "b"), *later, (100, "c")) == [100]
+    assert fires(sequence("a", "b", "c", within=100), (0, "a"), (10, "b"), *later, (100, "c")) == []
+
+
+def test_a_start_stays_for_each_of_the_next_steps_as_long_as_there_is_room():
+    """Where none has another right behind it, the oldest goes."""
+    turns = [event for at in range(ALIKE_MAX + 1) for event in ((10 * at, "a"), (10 * at + 5, "b"))]
+    assert fires(sequence("a", "b", "c"), *turns, (200, "c")) == [200]
+
+
 def test_a_late_step_that_is_one_too_many_of_its_kind_is_forgotten_at_once():
     ruleset = compiled(sequence("a", "b"))
     (leaf,) = ruleset.rules[0].tree.leaves

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.core.session import (
+    ID_BYTES,
     MINUTE_MS,
     MINUTES_BACK_MAX,
     RECENT_IDS_MAX,
     Session,
     Visitor,
     id_hash,
+    knows_id,
     remember_id,
     take,
 )
@@ -25,10 +29,10 @@ def test_a_session_is_its_fields():
 
 
 def test_a_visitor_is_its_fields_and_its_name():
-    one = Visitor("v", offset=3, recent=[1], sessions=[Session("s", 1, 2)])
-    assert one == Visitor("v", offset=3, recent=[1], sessions=[Session("s", 1, 2)])
-    assert one != Visitor("w", offset=3, recent=[1], sessions=[Session("s", 1, 2)])
-    assert one != Visitor("v", offset=3, recent=[1], sessions=[Session("s", 1, 3)])
+    one = Visitor("v", offset=3, recent=bytes(8), sessions=[Session("s", 1, 2)])
+    assert one == Visitor("v", offset=3, recent=bytes(8), sessions=[Session("s", 1, 2)])
+    assert one != Visitor("w", offset=3, recent=bytes(8), sessions=[Session("s", 1, 2)])
+    assert one != Visitor("v", offset=3, recent=bytes(8), sessions=[Session("s", 1, 3)])
     assert one != "v"
 
 
@@ -40,10 +44,10 @@ def test_a_state_that_changes_is_no_key(made):
 
 def test_two_visitors_share_nothing():
     one = Visitor("v")
-    one.recent.append(1)
+    one.reported[1] = 1
     one.sessions.append(Session("s", 0, 0))
     assert Visitor("v") == Visitor("v")
-    assert Visitor("v").recent == []
+    assert Visitor("v").reported == {}
 
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])
@@ -51,8 +55,25 @@ def test_the_ring_of_ids_forgets_the_oldest(extra):
     state = Visitor()
     total = RECENT_IDS_MAX + extra
     for number in range(total):
-        remember_id(state, number)
-    assert state.recent == list(range(total))[-RECENT_IDS_MAX:]
+        remember_id(state, number.to_bytes(ID_BYTES, "big"))
+    assert [
+        int.from_bytes(state.recent[at : at + ID_BYTES], "big") for at in range(0, len(state.recent), ID_BYTES)
+    ] == list(range(total))[-RECENT_IDS_MAX:]
+
+
+@given(st.lists(st.binary(min_size=ID_BYTES, max_size=ID_BYTES), max_size=RECENT_IDS_MAX), st.data())
+def test_an_id_is_known_when_it_is_in_the_ring_and_not_across_two(ids, data):
+    ring = b"".join(ids)
+    at = data.draw(st.integers(0, max(0, len(ring) - ID_BYTES)))
+    for digest in (ring[at : at + ID_BYTES], data.draw(st.binary(min_size=ID_BYTES, max_size=ID_BYTES))):
+        if len(digest) == ID_BYTES:
+            assert knows_id(ring, digest) == (digest in ids)
+
+
+def test_an_id_is_found_behind_a_place_where_it_lies_across_two():
+    digest = b"abcdabcd"
+    assert not knows_id(b"1234abcd" + b"abcd5678", digest)
+    assert knows_id(b"1234abcd" + b"abcd5678" + digest, digest)
 
 
 def test_ids_hash_to_64_bits():

@@ -37,7 +37,8 @@ def full() -> Visitor:
         states={1: [1, 2, [3, "x"], None, 1.5, True]}, holding=[5], fired={5: 1}, timers={1: 9}, due=9,
     )  # fmt: skip
     return Visitor(
-        visitor="v", offset=7, due=9, clock=8, visits=2, recent=[2**64 - 1, 0], sessions=[session, Session("s2", 1, 1)],
+        visitor="v", offset=7, due=9, clock=8, visits=2,
+        recent=b"\xff" * 8 + bytes(8), sessions=[session, Session("s2", 1, 1)],
         exposures=[Exposure("r", "1", "control", 5)], live=[LiveSuggestion("i", "r", 99)],
         history={"r": History([1, 2], 3)},
         programme=Exposure("programme", "", "treated", 4, None, "", {"o": [1, -5]}), reported={2**64 - 1: 5},
@@ -100,16 +101,32 @@ def test_rows_of_every_older_version_are_still_read():
             "9196a169a17209a174a1620080"  # a live suggestion; no histories
             "97a970726f6772616d6d65a0a77472656174656405c0a080810304"  # the programme's exposure; what was reported
         ),
+        3: bytes.fromhex(
+            "030000000000000007000000000000000b"
+            "9ca0070b0801c4080000000000000001"
+            "90"
+            "9197a172a131a77472656174656405a162a16f81a16f920102"
+            "9196a169a17209a174a1620080"
+            "97a970726f6772616d6d65a0a77472656174656405c0a080810304"
+        ),
     }
     for version in range(1, ROW_VERSION + 1):
         state = decode_visitor("v", written_by[version])
-        assert (state.visitor, state.offset, state.due, state.clock, state.recent) == ("v", 7, 11, 8, [1])
+        assert (state.visitor, state.offset, state.due, state.clock) == ("v", 7, 11, 8)
+        assert state.recent == bytes(7) + b"\x01"
 
 
 def test_a_row_with_fewer_fields_is_read_with_defaults():
     """Fields are only ever added at the end."""
     row = bytes([1]) + (5).to_bytes(8, "big") + (6).to_bytes(8, "big") + bytes.fromhex("92a005")
     assert decode_visitor("v", row) == Visitor(visitor="v", offset=5)
+
+
+@pytest.mark.parametrize("ids", ["c403aaaaaa", "91ff"])  # half an id; a negative number, as no version wrote one
+def test_recent_ids_that_cannot_be_are_refused(ids):
+    row = bytes([ROW_VERSION]) + bytes(16) + bytes.fromhex("96a005060700" + ids)
+    with pytest.raises(RowVersionError, match="damaged"):
+        decode_visitor("v", row)
 
 
 @pytest.mark.parametrize("row", [b"", b"\x01", b"\x01" * 16])

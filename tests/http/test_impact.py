@@ -68,10 +68,12 @@ async def test_only_a_server_key_opens_it(api: Api, headers: dict[str, str]) -> 
     assert (await api.client.get("/v1/impact", headers=headers)).status_code == 401
 
 
-async def test_before_any_worker_there_is_nothing_to_tell(api: Api) -> None:
-    answer = await api.client.get("/v1/impact", headers=SERVER)
-    assert (answer.status_code, answer.json()["error"]) == (503, "broker_unavailable")
-    assert "no worker" in answer.json()["message"]
+async def test_before_any_worker_nothing_is_counted(api: Api) -> None:
+    totals = await ask(api)
+    assert (totals.rules, totals.outcomes) == ([], [])
+    await create_topics(api.settings)
+    await tell(api, 0, folded(decision(exposure=True)))
+    assert [rule.rule for rule in (await ask(api)).rules] == ["r"]
 
 
 async def test_partitions_are_summed_and_each_question_knows_what_is_new(api: Api) -> None:

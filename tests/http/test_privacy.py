@@ -418,7 +418,7 @@ async def test_a_real_worker_exports_and_erases(
                 answer = await client.delete(f"{url}?wait=20000", headers=ADMIN)
                 assert (answer.status_code, answer.json()["erased"]) == (200, True)
                 assert (await exported())["state"] is None
-            assert await services.reader.client.exists(visitor_key("avert", unique)) == 0
+            assert await services.reader.client.exists(visitor_key(settings.cache_prefix, unique)) == 0
             await api.send(search(visitor=unique, id="e-0"))
             await eventually(kept)
             assert [session["events"] for session in (await exported())["state"]["sessions"]] == [1]

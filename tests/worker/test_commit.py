@@ -160,6 +160,24 @@ async def test_next_batch_is_applied_while_this_one_is_under_way_and_leaves_afte
     assert [change.id for change in world.changes if isinstance(change, Suggestion)] == ["s:e0", "s:e1"]
 
 
+@pytest.mark.parametrize("fail_at", ["effects", "changelog"])
+async def test_batch_whose_predecessor_failed_leaves_no_row(world: World, fail_at: str) -> None:
+    """Its rows would contain events whose effects are not out, and nothing would ever make these again."""
+    run = Run(world)
+    world.hold, world.fail_at = asyncio.Event(), fail_at
+    first = asyncio.create_task(run.procedure.run(run.batch(record(0, "a", "fire")), run.memory))
+    later = run.batch(record(1, "a"))
+    second = asyncio.create_task(run.procedure.run(later, run.memory))
+    first.add_done_callback(lambda _: setattr(world, "fail_at", ""))  # and Kafka is back at that very moment
+    await asyncio.sleep(0)
+    world.hold.set()
+    await asyncio.gather(first, second, return_exceptions=True)
+    assert isinstance(first.exception(), BrokerUnavailableError)
+    assert later.stage is Stage.DROPPED
+    assert b"a" not in world.table or fail_at == "changelog"
+    assert run.ledger.committable() == {}
+
+
 async def test_row_on_its_way_is_not_changed_by_the_next_batch(world: World) -> None:
     run = Run(world)
     world.hold = asyncio.Event()

@@ -220,4 +220,4 @@ async def test_a_worker_that_dies_over_it_leaves_it_to_the_next(
         assert await kept(settings) == {visitor: 1, "w": 2}
         withdrawn = [each for each in await read_effects(settings, "suggestions") if each["record"] == "withdrawal"]
         assert {(each["visitor"], each["reason"]) for each in withdrawn} == {(visitor, "erased")}
-        assert len(await stored.hkeys(visitor_key("avert", visitor))) == 1  # of the new beginning
+        assert len(await stored.hkeys(visitor_key(settings.cache_prefix, visitor))) == 1  # of the new beginning
