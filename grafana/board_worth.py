@@ -234,7 +234,8 @@ _FUNNELS = Row("Funnels, since the beginning", (
         (Query(total("avert_funnel_way_seconds", _ALL, "") + f" / ({_WAYS} > 0)", _STEP),), unit="s", width=12,
     ),
     Panel(
-        "Clicks to a step", "Mean clicks from the step before: did the suggestion shorten the way?",
+        "Clicks to a step",
+        "Mean clicks from the step before: fewer in the treated arm means that suggestions shortened the way.",
         (Query(total("avert_funnel_way_clicks", _ALL, "") + f" / ({_WAYS} > 0)", _STEP),), width=12, decimals=1,
     ),
     Panel(

@@ -7,20 +7,27 @@
 3. Skipped is a step that was not reached while a later one was; in reverse, one that was reached after a later one.
 4. Times and clicks are kept as a sum and a sum of squares (whole numbers, exact), and in buckets: four to every
    doubling, so that a median is known to an eighth.
-5. Where journeys ended instead: of each step the INSTEAD_MAX most frequent places and `other`. When a new one finds no
-   room, the rarest goes to `other`: every entry is a lower bound, and their sum is exact.
+5. Where journeys ended instead: counts of PLACES_MAX places a step, those of lowest rank: outcomes and `left`, then
+   pages by a hash. Pages beyond are counted by their first part (``/help/…``), of which there are PARTS_MAX, the rest
+   as `other`. The most frequent would be better to have, but which these are cannot be known in bounded room without
+   depending on the order in which journeys end, and that differs from one life of a worker to the next. What is in by
+   rank never was out before, so its count is exact, in any order and over any partitions (bottom-k of a random order;
+   Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC 2007).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
 from streams.core.effects import Arm, Journey
 
-INSTEAD_MAX = 20
+PLACES_MAX = 32  # of a step; a whole site's pages are told apart where it has no more of them
+PARTS_MAX = 16  # first parts of paths: what a site is made of
+MORE = "/…"  # after a path: what lies below it
 OTHER = "other"
 LEFT = "left"  # nothing followed
 
@@ -164,10 +171,22 @@ def _count(counts: dict[Any, int], name: Any, more: int) -> None:
 
 
 def _count_place(places: dict[str, int], name: str, more: int) -> None:
-    if name not in places and name != OTHER and len(places) - (OTHER in places) >= INSTEAD_MAX:
-        rarest = min((place for place in places if place != OTHER), key=lambda place: (places[place], place))
-        places[OTHER] = places.get(OTHER, 0) + places.pop(rarest)
+    known = name in places
     places[name] = places.get(name, 0) + more
+    if not known and len(places) > PLACES_MAX:
+        _make_room(places, PLACES_MAX, [place for place in places if not place.endswith(MORE) and place != OTHER])
+        _make_room(places, PARTS_MAX, [place for place in places if place.endswith(MORE)])
+
+
+def _make_room(places: dict[str, int], most: int, names: list[str]) -> None:
+    """Count those of `names` that are beyond `most` as what they belong to."""
+    for name in sorted(names, key=_rank)[most:]:
+        whole = OTHER if name.endswith(MORE) or not name.startswith("/") else "/" + name.split("/", 2)[1] + MORE
+        places[whole] = places.get(whole, 0) + places.pop(name)
+
+
+def _rank(place: str) -> tuple[bool, bytes]:
+    return place.startswith("/"), blake2b(place.encode(), digest_size=8).digest()
 
 
 def absorb_funnel(mine: FunnelLine, other: FunnelLine) -> None:
@@ -186,7 +205,7 @@ def absorb_funnel(mine: FunnelLine, other: FunnelLine) -> None:
         step.skipped += theirs.skipped
         step.reverse += theirs.reverse
         step.between.absorb(theirs.between)
-        for name, number in sorted(theirs.instead.items(), key=lambda one: (one[1], one[0])):
+        for name, number in theirs.instead.items():
             _count_place(step.instead, name, number)
 
 

@@ -145,9 +145,11 @@ def _place(state: Visitor, session: Session | None, funnel: Funnel, effects: lis
 
 def _page_of(event: Event) -> str:
     path = event.page.get("path")
-    if not isinstance(path, str) or not path.isprintable():
+    if not isinstance(path, str) or not path or not path.isprintable():
         return ""
-    return "/".join("*" if any(map(str.isdigit, part)) else part for part in path.split("/"))[:PLACE_CHARS_MAX]
+    parts = path.removeprefix("/").split("/")
+    # The slash in front tells pages from outcomes, whatever a site sends as a path.
+    return ("/" + "/".join("*" if any(map(str.isdigit, part)) else part for part in parts))[:PLACE_CHARS_MAX]
 
 
 # --- journeys --------------------------------------------------------------------------------------------------

@@ -8,9 +8,11 @@ import pytest
 
 from streams.core.effects import Journey
 from streams.core.funnel_totals import (
-    INSTEAD_MAX,
     LEFT,
+    MORE,
     OTHER,
+    PARTS_MAX,
+    PLACES_MAX,
     Between,
     FunnelLine,
     bucket_of,
@@ -82,14 +84,56 @@ def test_where_journeys_went_counts_at_the_step_reached_last():
     assert line.ended == 3
 
 
-def test_the_list_of_places_keeps_the_frequent_ones_and_its_sum():
-    places = ["/help"] * 30 + [f"/p{number}" for number in range(200)]
-    random.Random(1).shuffle(places)
-    instead = line_of(*(journey(ABC, ended=True, instead=place) for place in places)).steps[2].instead
-    assert len(instead) == INSTEAD_MAX + 1
-    assert sum(instead.values()) == 230
-    assert instead["/help"] >= 25
-    assert instead[OTHER] > 100
+def ended_at(*places: str) -> dict[str, int]:
+    """Where a line's journeys went that ended after the third step."""
+    return line_of(*(journey(ABC, ended=True, instead=place) for place in places)).steps[2].instead
+
+
+def test_as_many_places_as_there_is_room_for_are_exact():
+    places = [f"/p{number}" for number in range(PLACES_MAX)]
+    assert ended_at(*places, *places) == dict.fromkeys(places, 2)
+
+
+def test_pages_beyond_are_counted_by_their_first_part_and_the_sum_is_exact():
+    found = ended_at(*(f"/help/{number}" for number in range(200)), *["/help/a"] * 3)
+    assert len(found) == PLACES_MAX + 1
+    assert found[f"/help{MORE}"] >= 200 - PLACES_MAX
+    assert sum(found.values()) == 203
+
+
+def test_outcomes_are_told_apart_however_many_pages_there_are():
+    found = ended_at(*(f"/p{number}" for number in range(99)), "outcome:chat", LEFT, *(f"/q{n}" for n in range(99)))
+    assert (found["outcome:chat"], found[LEFT]) == (1, 1)
+
+
+def test_what_finds_no_room_among_the_first_parts_is_other():
+    found = ended_at(*(f"/part{number}/page" for number in range(PLACES_MAX + PARTS_MAX + 5)))
+    assert found[OTHER] == 5
+    assert sum(place.endswith(MORE) for place in found) == PARTS_MAX
+
+
+def test_outcomes_without_room_are_other():
+    found = ended_at(*(f"outcome:o{number}" for number in range(PLACES_MAX + 3)))
+    assert (len(found), found[OTHER]) == (PLACES_MAX + 1, 3)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_neither_the_order_nor_the_partition_of_journeys_makes_a_difference(seed):
+    draw = random.Random(seed)
+    parts = [f"/part{number}" for number in range(draw.choice([3, 60]))]
+    places = [f"{draw.choice(parts)}/{draw.randrange(9)}" for _ in range(300)]
+    places += draw.choices(["outcome:chat", "outcome:call", LEFT, *parts], k=30)
+    want = ended_at(*places)
+    draw.shuffle(places)
+    totals = [Totals() for _ in range(3)]
+    for place in places:
+        draw.choice(totals).add(journey(ABC, ended=True, instead=place))
+    whole = Totals()
+    for one in totals:
+        whole.absorb(one.lines.values())
+    (line,) = whole.lines.values()
+    assert line.steps[2].instead == want
+    assert len(want) <= PLACES_MAX + PARTS_MAX + 1
 
 
 def test_partitions_are_added_up():

@@ -67,11 +67,17 @@ def test_an_outcome_by_timer_is_where_it_went():
     assert Log(made).all((0, "a")).tick(HOUR).of(Journey)[-1].instead == "outcome:lost"
 
 
-@pytest.mark.parametrize("page", [{}, {"path": 7}, {"path": "/a\nb"}])
+@pytest.mark.parametrize("page", [{}, {"path": 7}, {"path": ""}, {"path": "/a\nb"}])
 def test_a_page_without_a_path_is_nowhere(page):
     log = log_of().all((0, "a")).add(1, "page_view", page=page).tick(HOUR)
     assert log.of(Journey)[-1].instead == ""
     assert line(log).steps[0].instead == {"left": 1}
+
+
+@pytest.mark.parametrize("path", ["outcome:chat", "left", "other"])
+def test_a_path_cannot_pass_for_an_outcome(path):
+    log = log_of().all((0, "a")).add(1, "page_view", page={"path": path}).tick(HOUR)
+    assert log.of(Journey)[-1].instead == f"/{path}"
 
 
 def test_after_the_last_step_another_journey_may_begin():
