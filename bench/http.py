@@ -120,7 +120,7 @@ def wrk(way: Way, script: Path, connections: int, seconds: float) -> Load:
 
 
 def _ms(text: str) -> float:
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()  # type: ignore[union-attr]  # wrk's own form
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()  # wrk's own form
     return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}[unit]
 
 

@@ -58,7 +58,7 @@ def up(
     port: Annotated[int, Parameter(help="The API's port on 127.0.0.1; 0 takes a free one.")] = 0,
 ) -> int:
     """Everything on this machine: embedded broker and cache, worker, API. Memory only; Ctrl-C ends it."""
-    from streams.embedded.up import run_up  # noqa: PLC0415
+    from streams.embedded.up import run_up
 
     return run_up(settings_with(rules_dir=rules), port)
 
@@ -71,10 +71,10 @@ def worker(
 ) -> int:
     """A worker against any Kafka and Redis. As many as there are partitions have work, and no more."""
     if processes != 1:
-        from streams.worker.processes import supervise  # noqa: PLC0415
+        from streams.worker.processes import supervise
 
         return supervise(settings_with(rules_dir=rules), processes)
-    from streams.worker.main import main as run  # noqa: PLC0415
+    from streams.worker.main import main as run
 
     return int(run(settings_with(rules_dir=rules)))
 
@@ -88,10 +88,10 @@ def api(
 ) -> int:
     """The collector and suggestion API against any Kafka and Redis."""
     if processes != 1:
-        from streams.http.processes import supervise  # noqa: PLC0415
+        from streams.http.processes import supervise
 
         return supervise(load_settings(), processes)
-    from streams.http.main import main as run  # noqa: PLC0415
+    from streams.http.main import main as run
 
     return int(run(load_settings()))
 
@@ -110,7 +110,7 @@ def demo(
     ] = None,
 ) -> int:
     """Recorded shop traffic and a simulated self-service shop on the embedded stack, with a live view."""
-    from streams.embedded.demo import DemoOptions, run_demo  # noqa: PLC0415
+    from streams.embedded.demo import DemoOptions, run_demo
 
     return run_demo(settings_with(rules_dir=rules), DemoOptions(seconds, visitors, seed, recording))
 
@@ -127,7 +127,7 @@ def replay(
     json: AsJson = False,
 ) -> int:
     """Put recorded events into Kafka; the engine's time is then the events'."""
-    from streams.embedded.replaying import replay_file  # noqa: PLC0415
+    from streams.embedded.replaying import replay_file
 
     options = replay_options(mapping or Mapping())
     result = replay_file(file, settings_with(kafka_bootstrap=kafka), options)
@@ -146,7 +146,7 @@ def replay(
 @app.command
 def doctor(*, json: AsJson = False) -> int:
     """Is this installation fit for work? Broker, topics, cache, rules, keys, and what answers to whom."""
-    from streams.doctor import as_json, examine  # noqa: PLC0415
+    from streams.doctor import as_json, examine
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it would complain of is a finding
     findings = asyncio.run(examine(load_settings()))

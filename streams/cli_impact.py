@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from streams.cli_shared import AsJson, console, say, say_json
+from streams.cli_shared import AsJson, console, show
 from streams.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def impact(  # noqa: PLR0913 - three sources, and what a reader may decide
     json: AsJson = False,
 ) -> int:  # fmt: skip
     """What suggestions were worth: control group, intervals that may be looked at daily, money, a verdict."""
-    import msgspec  # noqa: PLC0415
+    import msgspec
 
-    from streams.impact.assess import assess  # noqa: PLC0415
-    from streams.impact.report import Options  # noqa: PLC0415
-    from streams.impact.terminal import print_report  # noqa: PLC0415
+    from streams.impact.assess import assess
+    from streams.impact.report import Options
+    from streams.impact.terminal import print_report
 
     if sum(bool(source) for source in (from_ or mapping, url, totals)) != 1:
         raise SettingsError("impact wants one source: --from FILE... --mapping MAP.yaml, --url URL, or --totals FILE")
@@ -65,31 +65,26 @@ def impact(  # noqa: PLR0913 - three sources, and what a reader may decide
     if save_totals is not None:
         save_totals.write_bytes(msgspec.json.encode(counted))
     if html is not None:
-        from streams.impact.page.build import write_page  # noqa: PLC0415
+        from streams.impact.page.build import write_page
 
         write_page(report, html, _sections(case))
-    if json:
-        say_json(report)
-    else:
-        print_report(report, console())
-        if html is not None:
-            say(f"the page: {html}")
+    show(report, lambda: print_report(report, console()), json=json, html=html)
     return 0
 
 
 def _sections(case: Path | None) -> list[Section]:
     if case is None:
         return []
-    from streams.impact.case.command import read_case  # noqa: PLC0415
-    from streams.impact.case.page import case_sections  # noqa: PLC0415
+    from streams.impact.case.command import read_case
+    from streams.impact.case.page import case_sections
 
     return case_sections(read_case(case))
 
 
 def _recorded(files: list[Path], mapping: Path | None) -> tuple[Totals, Options]:
-    from streams.impact.mapping import read_experiment  # noqa: PLC0415
-    from streams.impact.recorded import totals_of  # noqa: PLC0415
-    from streams.impact.report import Options  # noqa: PLC0415
+    from streams.impact.mapping import read_experiment
+    from streams.impact.recorded import totals_of
+    from streams.impact.report import Options
 
     if mapping is None:
         raise SettingsError("--from needs --mapping MAP.yaml, which says what the columns mean")
@@ -104,7 +99,7 @@ def _recorded(files: list[Path], mapping: Path | None) -> tuple[Totals, Options]
 
 
 def _counted(url: str | None, key: str | None, key_file: Path | None, totals: Path | None) -> Totals:
-    from streams.impact.fetch import totals_of_api, totals_of_file  # noqa: PLC0415
+    from streams.impact.fetch import totals_of_api, totals_of_file
 
     if totals is not None:
         return totals_of_file(totals)

@@ -15,13 +15,14 @@ from streams.cli_shared import (
     Mapping,
     Recorded,
     RulesDir,
+    columns_of,
     console,
     options_of,
-    pairs_of,
     replay_options,
     say,
     say_json,
     settings_with,
+    show,
     table,
 )
 from streams.errors import SettingsError
@@ -39,8 +40,8 @@ def rules_check(
     json: AsJson = False,
 ) -> int:
     """Read and compile every rule file; each finding with file, line and column; warnings of what is hardly meant."""
-    from streams.rulefiles.load import load_program, load_rules  # noqa: PLC0415
-    from streams.rulefiles.load_warnings import warnings_of  # noqa: PLC0415
+    from streams.rulefiles.load import load_program, load_rules
+    from streams.rulefiles.load_warnings import warnings_of
 
     settings = settings_with(rules_dir=directory)
     options = options_of(settings)
@@ -67,8 +68,8 @@ def rules_test(
     json: AsJson = False,
 ) -> int:
     """Run the tests that stand beside the rules."""
-    from streams.rulefiles.runner import run_with_coverage  # noqa: PLC0415
-    from streams.rulefiles.runner_junit import junit as as_junit  # noqa: PLC0415
+    from streams.rulefiles.runner import run_with_coverage
+    from streams.rulefiles.runner_junit import junit as as_junit
 
     settings = settings_with(rules_dir=directory)
     results, covered = run_with_coverage(settings.rules_dir, options_of(settings))
@@ -104,11 +105,11 @@ def rules_explain(  # noqa: PLR0913 - of a recording, or of workers
     json: AsJson = False,
 ) -> int:
     """Why a rule fired for a visitor, or why not: each condition's value, what it lacks, what stopped it."""
-    from streams.rulefiles.explain import decision_lines, rule_lines  # noqa: PLC0415
+    from streams.rulefiles.explain import decision_lines, rule_lines
 
     settings = settings_with(rules_dir=rules)
     if file is None:
-        from streams.worker.explain_client import ask_workers  # noqa: PLC0415
+        from streams.worker.explain_client import ask_workers
 
         now = ask_workers(settings, worker or (), visitor, rule)
         if json:
@@ -125,9 +126,9 @@ def rules_explain(  # noqa: PLR0913 - of a recording, or of workers
 
 
 def _explain_recorded(file: Path, settings: Settings, mapping: Mapping, of: tuple[str, str | None, str | None]) -> Any:
-    from streams.replay import epoch_ms, read_recording  # noqa: PLC0415
-    from streams.rulefiles.explain import explain_recorded, nearby  # noqa: PLC0415
-    from streams.rulefiles.load import load_rules  # noqa: PLC0415
+    from streams.replay import epoch_ms, read_recording
+    from streams.rulefiles.explain import explain_recorded, nearby
+    from streams.rulefiles.load import load_rules
 
     visitor, rule, at = of
     ruleset = load_rules(settings.rules_dir, options_of(settings))
@@ -147,7 +148,7 @@ def _explain_recorded(file: Path, settings: Settings, mapping: Mapping, of: tupl
 @rules_app.command(name="publish")
 def rules_publish(directory: Path | None = None, *, json: AsJson = False) -> int:
     """Put these rules into force in every worker, now; for files that came with a restart, and for going back."""
-    from streams.worker.reload_publish import publish_directory  # noqa: PLC0415
+    from streams.worker.reload_publish import publish_directory
 
     settings = settings_with(rules_dir=directory)
     publication = asyncio.run(publish_directory(settings, options_of(settings)))
@@ -161,7 +162,7 @@ def rules_publish(directory: Path | None = None, *, json: AsJson = False) -> int
 @rules_app.command(name="schema")
 def rules_schema() -> int:
     """The JSON Schema of rule files, for editors."""
-    from streams.rulefiles.schema import json_schema  # noqa: PLC0415
+    from streams.rulefiles.schema import json_schema
 
     say(dumps(json_schema(), indent=1, ensure_ascii=False))
     return 0
@@ -177,8 +178,8 @@ def rules_show(
     json: AsJson = False,
 ) -> int:
     """The rules: mode, what they prevent, priority, holdout; what they cost."""
-    from streams.rulefiles.load import load_program  # noqa: PLC0415
-    from streams.rulefiles.load_cost import costs_of  # noqa: PLC0415
+    from streams.rulefiles.load import load_program
+    from streams.rulefiles.load_cost import costs_of
 
     settings = settings_with(rules_dir=directory)
     program, tests = load_program(settings.rules_dir, options_of(settings))
@@ -217,18 +218,13 @@ def rules_backtest(
     json: AsJson = False,
 ) -> int:
     """What the rules would have seen in recorded events: how rightly, how early, and what was at stake."""
-    from streams.backtest.page import write_page  # noqa: PLC0415
-    from streams.backtest.terminal import print_report  # noqa: PLC0415
+    from streams.backtest.page import write_page
+    from streams.backtest.terminal import print_report
 
     report = _backtest(files, [rules, against] if against else [rules], recorded or Recorded())
     if html is not None:
         write_page(report, html)
-    if json:
-        say_json(report)
-    else:
-        print_report(report, console())
-        if html is not None:
-            say(f"the page: {html}")
+    show(report, lambda: print_report(report, console()), json=json, html=html)
     return 0
 
 
@@ -241,7 +237,7 @@ def rules_diff(
     json: AsJson = False,
 ) -> int:
     """Which visitors of a recording the rules in NOW decide differently from those in BEFORE, with examples."""
-    from streams.backtest.terminal import print_difference  # noqa: PLC0415
+    from streams.backtest.terminal import print_difference
 
     report = _backtest(files, [now, before], recorded or Recorded())
     difference = report.decided_differently
@@ -253,15 +249,8 @@ def rules_diff(
 
 
 def _backtest(files: tuple[Path, ...], directories: list[Path | None], recorded: Recorded) -> Any:
-    from streams.backtest.command import Columns, run_backtest  # noqa: PLC0415
-    from streams.embedded.recorded_shop import OPTIONS  # noqa: PLC0415
-    from streams.replay import ReplayOptions  # noqa: PLC0415
+    from streams.backtest.command import run_backtest
 
     settings = settings_with(rules_dir=directories[0])
-    columns = Columns(
-        known=OPTIONS if recorded.layout == "snowplow_ecommerce" else ReplayOptions(),
-        file=recorded.mapping_file, columns=pairs_of("--map", recorded.columns),
-        rename=pairs_of("--rename", recorded.rename), props=recorded.props, default_type=recorded.default_type,
-    )
     folders = [directory or settings.rules_dir for directory in directories]
-    return run_backtest(files, folders, options_of(settings), columns, recorded.processes)
+    return run_backtest(files, folders, options_of(settings), columns_of(recorded), recorded.processes)

@@ -46,7 +46,7 @@ def _match(visitor: str, at: int) -> KafkaSinkMessage[bytes, bytes]:
     return KafkaSinkMessage(visitor.encode(), msgspec.json.encode({"visitor": visitor, "at": at}))
 
 
-class Absence(StatefulBatchLogic):  # type: ignore[misc,type-arg]
+class Absence(StatefulBatchLogic):
     """One partition: its clock, and the checkouts that nobody has followed with a purchase."""
 
     def __init__(self, resumed: tuple[int, dict[str, list[int]]] | None) -> None:

@@ -17,7 +17,7 @@ import faust
 from bench._workload import SESSION_TIMEOUT_MS, Job, jobs
 
 
-class Click(faust.Record, serializer="json"):  # type: ignore[misc,call-arg]
+class Click(faust.Record, serializer="json"):
     """One event."""
 
     id: str
@@ -30,7 +30,7 @@ class Click(faust.Record, serializer="json"):  # type: ignore[misc,call-arg]
     context: dict[str, Any]
 
 
-class Match(faust.Record, serializer="json"):  # type: ignore[misc,call-arg]
+class Match(faust.Record, serializer="json"):
     """A rule has found something."""
 
     visitor: str
@@ -122,7 +122,7 @@ def main(broker: str, topic: str, app_id: str, partitions: int, rules: int) -> N
             by_type.setdefault(pattern.type, []).append((job, position))
     absences = [job for job in wanted if job.kind == "missing"]
 
-    @app.agent(clicks)  # type: ignore[untyped-decorator]
+    @app.agent(clicks)
     async def watch(stream: Any) -> None:
         first = True
         async for click in stream:

@@ -16,7 +16,7 @@ import faust
 from bench.peers._jobs import ABSENCE_MS, END, JOBS, START, absence_role, overdue
 
 
-class Click(faust.Record, serializer="json"):  # type: ignore[misc,call-arg]
+class Click(faust.Record, serializer="json"):
     """One event, as far as the jobs need it."""
 
     visitor: str
@@ -25,7 +25,7 @@ class Click(faust.Record, serializer="json"):  # type: ignore[misc,call-arg]
     props: dict[str, Any]
 
 
-class Match(faust.Record, serializer="json"):  # type: ignore[misc,call-arg]
+class Match(faust.Record, serializer="json"):
     """A job has found something."""
 
     visitor: str
@@ -73,7 +73,7 @@ def main(broker: str, topic: str, app_id: str, out: str, job_name: str, partitio
     matches = app.topic(out, value_type=Match, partitions=partitions)
     table = app.Table("visitors", partitions=partitions)
 
-    @app.agent(clicks)  # type: ignore[untyped-decorator]
+    @app.agent(clicks)
     async def watch(stream: Any) -> None:
         first = True
         async for click in stream:

@@ -5,8 +5,8 @@
 2. A receipt counts once of each kind for a suggestion that the state still knows, withdrawn and expired ones included.
 3. A late event, or one that somebody reports (`context.source` is ``report``: a call centre's list), makes the outcomes
    that one event alone makes, and nothing else: the session learns nothing of it.
-4. Its id is kept for as long as it may come again, which ends when it is older than `outcome_delay_ms`: an outcome
-   that is told of later than that is not counted, so that none is ever counted twice.
+4. However late it is told of, it counts; it is credited to what is still remembered. Its id is kept for
+   `outcome_delay_ms` after it was told of: whoever tells of it again within that time is known.
 """
 
 from __future__ import annotations
@@ -95,14 +95,13 @@ def receive(state: Visitor, event: Event, at: int, ruleset: Ruleset, effects: li
 
 
 def told(moment: Moment, event: Event, hashed: int) -> None:
-    """The outcomes of a late or a reported event, `hashed` being its id; none when it is too old."""
-    options, state = moment.ruleset.options, moment.state
-    oldest = state.clock - options.outcome_delay_ms
-    if moment.at < oldest:
-        return
+    """The outcomes of a late or a reported event, `hashed` being its id."""
+    state = moment.state
+    told_at = max(moment.at, state.clock)
+    forgotten = told_at - moment.ruleset.options.outcome_delay_ms
     for outcome in moment.ruleset.outcomes:
         for matcher, predicate in outcome.direct:
             if listens_to(matcher, event.type) and (predicate is None or predicate(event, moment.session)):
                 happen(moment, outcome)
-                remember_report(state, hashed, moment.at, oldest)
+                remember_report(state, hashed, told_at, forgotten)
                 break

@@ -129,7 +129,7 @@ class Visitor:
         self.live: list[LiveSuggestion] = [] if live is None else live
         self.history: dict[str, History] = {} if history is None else history
         self.programme = programme  # the exposure to any rule, in the arm of the global holdout
-        # Hashed ids of late and reported outcomes -> when they happened, s.
+        # Hashed ids of late and reported outcomes -> when they were told of, s.
         self.reported: dict[int, int] = {} if reported is None else reported
         self.unmeasured = unmeasured  # consents to suggestions, not to being counted
         self.minute = minute  # of the log, since the epoch: the newest in which an event was taken

@@ -186,14 +186,14 @@ def remember_exposure(state: Visitor, exposure: Exposure) -> None:
         del state.exposures[0]
 
 
-def remember_report(state: Visitor, hashed: int, ts: int, forgotten: int) -> None:
-    """Keep the id of an outcome of time `ts`; those of `forgotten` and before, ms, are too old to come again."""
+def remember_report(state: Visitor, hashed: int, told_at: int, forgotten: int) -> None:
+    """Keep the id of an outcome that is told of at `told_at`; those told of before `forgotten`, ms, are let go."""
     reported = state.reported
     for known in [known for known, second in reported.items() if second * 1000 < forgotten]:
         del reported[known]
     while len(reported) >= REPORTED_MAX:
         del reported[next(iter(reported))]
-    reported[hashed] = max(0, ts // 1000)
+    reported[hashed] = max(0, told_at // 1000)
 
 
 def history_of(state: Visitor, rule: str) -> History:

@@ -97,7 +97,7 @@ class Child:
         """Start the process; `wait_until` says when it answers."""
         command = [sys.executable, "-I", str(LAUNCHER), str(os.getpid()), str(int(self._death_signal)), *self._argv]
         with self.log_path.open("ab") as log_file:
-            self._process = subprocess.Popen(  # noqa: S603  # our own argument list, no shell
+            self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log_file, stderr=subprocess.STDOUT,
                 env=self._environment, cwd=self._directory, process_group=0,
             )

@@ -143,7 +143,7 @@ class Local:
             now = time.monotonic()
             for unit in self._units.values():
                 unit.started = now
-        except BaseException:
+        except BaseException:  # also when it is interrupted: nothing is left behind
             self.stop()
             raise
         return self

@@ -74,7 +74,7 @@ class Server(ABC):
         """Start."""
         try:
             return self.start()
-        except BaseException:
+        except BaseException:  # also when it is interrupted: nothing is left behind
             self.stop()
             raise
 

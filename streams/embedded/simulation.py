@@ -96,7 +96,7 @@ class Simulation:
         await asyncio.sleep(delay_s)
         while True:
             self._count += 1
-            random = Random(f"{self._seed}:{self._count}")  # noqa: S311  # a simulation, repeatable
+            random = Random(f"{self._seed}:{self._count}")
             self.observed.live += 1
             self.observed.visits += 1
             try:

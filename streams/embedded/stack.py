@@ -99,7 +99,7 @@ class Stack:
         try:
             self.broker.start()
             self.cache.start()
-        except BaseException:
+        except BaseException:  # also when it is interrupted: nothing is left behind
             self.stop()
             raise
         return self

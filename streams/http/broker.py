@@ -123,7 +123,7 @@ class EventLog:
         )
         try:
             await producer.start()
-        except BaseException:
+        except BaseException:  # also when it is cancelled: a producer that nobody holds would keep its connections
             await producer.stop()
             raise
         self._producer = producer

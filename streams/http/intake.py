@@ -35,7 +35,7 @@ _KNOWN = frozenset({*Event.__struct_fields__, "sentAt", "sent_at", "renewal"})
 
 class _Envelope(msgspec.Struct):
     events: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
-    sentAt: Any = None  # noqa: N815  # the name on the wire
+    sentAt: Any = None  # the name on the wire
     sent_at: Any = None
     visitor: Any = None
     renewal: Any = None

@@ -28,7 +28,7 @@ class EventIn(msgspec.Struct, omit_defaults=True):
     page: dict[str, Any] = {}
     props: dict[str, Any] = {}
     context: dict[str, Any] = {}
-    sentAt: Instant | None = None  # noqa: N815  # the name on the wire
+    sentAt: Instant | None = None  # the name on the wire
     renewal: Renewal | None = None
 
 
@@ -39,7 +39,7 @@ class EventsIn(msgspec.Struct, omit_defaults=True):
     """
 
     events: Annotated[list[EventIn], Meta(max_length=500)]
-    sentAt: Instant | None = None  # noqa: N815  # the name on the wire
+    sentAt: Instant | None = None  # the name on the wire
     visitor: VisitorId | None = None
     renewal: Renewal | None = None
 

@@ -92,7 +92,7 @@ class TotalsReader:
                 return None
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
-        except BaseException:
+        except BaseException:  # also when it is cancelled: a consumer that nobody holds would keep its connections
             await consumer.stop()
             raise
         self._lines.clear()

@@ -91,14 +91,14 @@ def simulate(trial: Trial) -> Simulated:
     loads = shares(trial)
     busiest = max(by_worker(loads, trial.workers))
     rate, capacity = trial.events_per_second * busiest, 1e6 / trial.event_us
-    waits = sorted(waiting / capacity for waiting in _backlog(rate, capacity, Random(trial.seed)))  # noqa: S311
+    waits = sorted(waiting / capacity for waiting in _backlog(rate, capacity, Random(trial.seed)))
     return Simulated(
         skew=busiest * trial.workers,
         busiest_partition=max(loads) * trial.partitions,
         utilisation=rate / capacity,
         wait_p50_s=waits[len(waits) // 2],
         wait_p99_s=waits[len(waits) * 99 // 100],
-        catch_up_s=_catch_up_s(rate, capacity, trial.outage_s, Random(trial.seed)),  # noqa: S311
+        catch_up_s=_catch_up_s(rate, capacity, trial.outage_s, Random(trial.seed)),
     )
 
 

@@ -22,7 +22,7 @@ REQUEST_TIMEOUT_S = 40.0  # Kafka's own default; must exceed the session timeout
 PARTITION_FETCH_BYTES_MAX = 4 * 1024 * 1024  # a larger batch writes a visitor's row less often; 16,000 events
 
 
-class WorkerApp(faust.App):  # type: ignore[misc]  # faust ships no types
+class WorkerApp(faust.App):
     """A Faust app that carries its `link`."""
 
     link: Link

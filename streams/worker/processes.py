@@ -5,10 +5,8 @@
 2. AVERT_WORKER_HTTP_PORT is the supervisor's: /readyz when every worker is ready, /metrics with all their pages in one
    (a label `number` more on every series, so that nothing jumps between processes), /v1/explain from whoever has the
    visitor's partition. The workers themselves answer on loopback, on ports of their own.
-3. A worker that ends by itself is started again after a pause that doubles. What it cannot get over (settings, rules,
-   topics, rows of a newer program) ends all of them, with its exit code.
-4. SIGTERM or SIGINT ends all of them at once, each as gracefully as one alone; whoever is not done within the stop
-   timeout is killed, which loses nothing. A supervisor that is killed takes them along: they see their input end.
+3. Starting, restarting and ending: streams/processes.py. What a worker cannot get over is its settings, the rules, the
+   topics, and rows of a newer program. One that is killed because it does not end in time loses nothing.
 """
 
 from __future__ import annotations
@@ -19,109 +17,64 @@ import signal
 import socket
 import sys
 import threading
-import time
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 import msgspec
 from aiohttp import web
 
-from streams.errors import SettingsError
+from streams.processes import Program, builtins_of, keep, refuse_count, settings_of
 from streams.settings import Settings
 from streams.telemetry import METRICS_CONTENT_TYPE, configure_logs, log, merged_pages
 from streams.worker.main import main
 
-PROCESSES_MAX = 64
 ASK_S_MAX = 5.0
 ELSEWHERE = 421  # a worker's answer about a visitor of another one
 HOPELESS = frozenset({2, 3, 4, 6})  # exit codes: settings, rule files, a row's version, topics that contradict
-_PAUSE_FIRST_S, _PAUSE_MAX_S = 0.5, 30.0
-_STEADY_S = 60.0  # a life of this long resets the pause
 
 
 def supervise(settings: Settings, processes: int) -> int:
     """Run `processes` of them until SIGINT or SIGTERM. Returns the exit code; raises SettingsError."""
-    if not 1 <= processes <= PROCESSES_MAX:
-        raise SettingsError(f"--processes takes 1 to {PROCESSES_MAX} and not {processes}")
+    refuse_count(processes)
     configure_logs(settings.log_format, settings.log_level)
-    return asyncio.run(Supervisor(settings, processes).run())
+    leases = [_leased() for _ in range(processes)]
+    ports: list[int] = [lease.getsockname()[1] for lease in leases]
+    return asyncio.run(keep(_program(settings, ports), processes, _Front(settings, ports).served()))
 
 
-class Supervisor:
-    """See the module."""
+def _leased() -> socket.socket:
+    """A free loopback port, bound and never listened on: nobody else gets it while a worker is started again."""
+    lease = socket.socket()
+    lease.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    lease.bind(("127.0.0.1", 0))
+    return lease
 
-    def __init__(self, settings: Settings, processes: int) -> None:
+
+def _program(settings: Settings, ports: list[int]) -> Program:
+    def order(number: int) -> bytes:
+        own = msgspec.structs.replace(settings, worker_http_port=ports[number], worker_http_host="127.0.0.1")
+        return msgspec.json.encode(builtins_of(own))
+
+    def started(number: int, pid: int) -> None:
+        log.info("worker_process_started", number=number, pid=pid, port=ports[number])
+
+    return Program(
+        name="worker", module="streams.worker.processes", order=order, hopeless=HOPELESS,
+        stop_timeout_s=settings.stop_timeout_s, started=started,
+    )
+
+
+class _Front:
+    """What the supervisor answers, for the workers on `ports`."""
+
+    def __init__(self, settings: Settings, ports: list[int]) -> None:
         self._settings = settings
-        self._leases = [_leased() for _ in range(processes)]
-        self._ports: list[int] = [lease.getsockname()[1] for lease in self._leases]
-        self._stop = asyncio.Event()
-        self._code = 0
+        self._ports = ports
 
-    async def run(self) -> int:
-        """Start all, keep them, end all."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop.set)
-        runner = await self._serve()
-        try:
-            await asyncio.gather(*(self._keep(number) for number in range(len(self._ports))))
-        finally:
-            await runner.cleanup()
-        log.info("worker_processes_stopped")
-        return self._code
-
-    # --- processes --------------------------------------------------------------------------------------------
-
-    async def _keep(self, number: int) -> None:
-        """One worker, and its successors."""
-        pause_s = _PAUSE_FIRST_S
-        while not self._stop.is_set():
-            began = time.monotonic()
-            code = await self._live(number)
-            if self._stop.is_set():
-                return
-            if code in HOPELESS:
-                self._code = code
-                self._stop.set()
-                return
-            steady = time.monotonic() - began > _STEADY_S
-            pause_s = _PAUSE_FIRST_S if steady else min(pause_s * 2, _PAUSE_MAX_S)
-            log.error("worker_process_ended", number=number, exit_code=code, again_in_s=pause_s)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._stop.wait()
-
-    async def _live(self, number: int) -> int:
-        """One life of a worker; how it ended."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "streams.worker.processes", stdin=asyncio.subprocess.PIPE,
-            process_group=0,  # Ctrl-C is for the supervisor
-        )
-        assert process.stdin is not None  # noqa: S101  # asked for above
-        own = msgspec.structs.replace(
-            self._settings, worker_http_port=self._ports[number], worker_http_host="127.0.0.1"
-        )
-        process.stdin.write(msgspec.json.encode(msgspec.to_builtins(own, enc_hook=str)) + b"\n")
-        log.info("worker_process_started", number=number, pid=process.pid, port=self._ports[number])
-        stopping = asyncio.create_task(self._stop.wait())
-        ended = asyncio.create_task(process.wait())
-        await asyncio.wait((stopping, ended), return_when=asyncio.FIRST_COMPLETED)
-        if not ended.done():
-            process.terminate()
-            try:
-                async with asyncio.timeout(self._settings.stop_timeout_s):
-                    await asyncio.shield(ended)
-            except TimeoutError:
-                log.warning("worker_process_killed", number=number, after_s=self._settings.stop_timeout_s)
-                process.kill()
-        stopping.cancel()
-        return await ended
-
-    # --- HTTP -------------------------------------------------------------------------------------------------
-
-    async def _serve(self) -> web.AppRunner:
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Answers while it is open."""
         app = web.Application()
         app.router.add_get("/healthz", self._health)
         app.router.add_get("/readyz", self._ready)
@@ -134,7 +87,10 @@ class Supervisor:
         ).start()
         host, port = runner.addresses[0][:2]
         log.info("worker_processes_http", address=f"http://{host}:{port}", processes=len(self._ports))
-        return runner
+        try:
+            yield
+        finally:
+            await runner.cleanup()
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -180,20 +136,7 @@ class Supervisor:
             return 0, b""
 
 
-def _leased() -> socket.socket:
-    """A free loopback port, bound and never listened on: nobody else gets it while a worker is started again."""
-    lease = socket.socket()
-    lease.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    lease.bind(("127.0.0.1", 0))
-    return lease
-
-
 # --- one worker ---------------------------------------------------------------------------------------------------
-
-
-def _settings_of(given: bytes) -> Settings:
-    found: dict[str, Any] = msgspec.json.decode(given)
-    return msgspec.convert(found, Settings, dec_hook=lambda kind, value: Path(value) if kind is Path else value)
 
 
 def _end_with_supervisor() -> None:
@@ -207,7 +150,7 @@ def _main() -> int:
     line = bytearray()
     while not line.endswith(b"\n"):  # not through sys.stdin, whose buffer the thread would wait on at the end
         line += os.read(0, 1) or b"\n"
-    settings = _settings_of(bytes(line))
+    settings = settings_of(msgspec.json.decode(bytes(line)))
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
     return main(settings)
 

@@ -13,6 +13,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from streams.errors import BrokerUnavailableError
 from streams.telemetry import KAFKA_ERRORS
 from streams.worker.clock import wall_ms
+from streams.worker.fence import FencedWriter
 from streams.worker.lease import Lease
 
 # Below the broker's default message.max.bytes (1,048,588) by a margin; a batch of 4,000 rows takes two or three.
@@ -51,8 +52,8 @@ class NotOursError(KafkaError):  # type: ignore[misc]
 class RecordSender:
     """Sends through a producer of its own, with acks=all, while the lease is valid.
 
-    The lease is asked twice: before records are handed to the producer, and when the producer puts them on the wire,
-    which may be later by as long as the process was frozen in between.
+    The lease is asked three times: before records are handed to the producer, when the producer puts them on the wire,
+    and before the last byte of a request (fence.py); the process may have been frozen in between.
     """
 
     def __init__(self, bootstrap: str, lease: Lease, timeout_s: float, client_id: str) -> None:
@@ -61,7 +62,7 @@ class RecordSender:
         self._timeout_s = timeout_s
         self._client_id = client_id
         self._producer: Any = None
-        self._under_way: list[int] = []  # tenures of what is with the producer
+        self._under_way: dict[asyncio.Future[Any], int] = {}  # what is with the producer; its tenure
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailableError."""
@@ -76,18 +77,27 @@ class RecordSender:
         self._guard(self._producer.client)
 
     def _guard(self, client: Any) -> None:
-        """Have the producer's client ask the lease at the last moment. aiokafka has no hook; a test holds its name."""
-        send = client.send
+        """Have the producer's client ask the lease at the last moment. aiokafka has no hook; tests hold its names."""
+        send, connection = client.send, client._get_conn
 
         async def guarded(node_id: Any, request: Any, **options: Any) -> Any:
             if isinstance(request, ProduceRequest):
-                if any(tenure != self._lease.tenure for tenure in self._under_way):
+                if not self._of_this_tenure():
                     raise NotOursError
                 if not self._lease.valid:
                     raise HeldBackError
             return await send(node_id, request, **options)
 
-        client.send = guarded
+        async def fenced(node_id: Any, **options: Any) -> Any:
+            conn = await connection(node_id, **options)
+            if conn is not None and conn.connected() and not isinstance(conn._writer, FencedWriter):
+                conn._writer = FencedWriter(conn._writer, lambda: self._of_this_tenure() and self._lease.valid)
+            return conn
+
+        client.send, client._get_conn = guarded, fenced
+
+    def _of_this_tenure(self) -> bool:
+        return all(tenure == self._lease.tenure for tenure in self._under_way.values())
 
     async def close(self) -> None:
         """Send what is under way, as far as it goes within a second; close."""
@@ -113,23 +123,28 @@ class RecordSender:
         """
         await self._lease.require(tenure)
         began = self._lease.tenure
-        self._under_way.append(began)
         try:
             async with asyncio.timeout(self._timeout_s):
                 acknowledgements = []
                 for topic, some in rows.items():
                     for batch in self._batches(some):
                         sent = await self._producer.send_batch(batch, topic, partition=partition)
+                        self._under_way[sent] = began
+                        sent.add_done_callback(self._over)
                         acknowledgements.append((sent, batch.record_count()))
-                return [Written((await sent).offset, count) for sent, count in acknowledgements]
+                # Shielded: what is given up here is with the producer still, and must not go out in a later tenure.
+                return [Written((await asyncio.shield(sent)).offset, count) for sent, count in acknowledgements]
         except (KafkaError, TimeoutError) as error:
             KAFKA_ERRORS.labels("send").inc()
             raise BrokerUnavailableError(
                 f"Kafka did not acknowledge records for {', '.join(rows)} (partition {partition}) within "
                 f"{self._timeout_s:g} s: {type(error).__name__} {error}; this process ends, nothing of it is counted"
             ) from error
-        finally:
-            self._under_way.remove(began)
+
+    def _over(self, sent: asyncio.Future[Any]) -> None:
+        del self._under_way[sent]
+        if not sent.cancelled():
+            sent.exception()  # nobody may be there any more to whom it would be told
 
     def _batches(self, rows: Iterable[Row]) -> Iterator[Any]:
         batch = self._producer.create_batch()

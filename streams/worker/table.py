@@ -51,7 +51,7 @@ def skipped(records: list[Any], after: int, arrived: int) -> bool:
     return after > arrived and first > after
 
 
-class SessionsTable(Table):  # type: ignore[misc]  # faust ships no types
+class SessionsTable(Table):
     """See the module."""
 
     def attach(

@@ -61,7 +61,7 @@ def _named(partitions: Iterable[Any] | None) -> str:
     return " ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in list(partitions or ())))
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust ships no types
+class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's thread with aiokafka's consumer in it; the fetch wait and the lease are ours."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -88,7 +88,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
         # at that end; so that it does not miss the batch's rest, rows come as a fetch brought them: whole batches.
         records_max = self._consumer._max_poll_records if of_clickstream else None
         tps = {driver.ensure_aiokafka_TP(tp) for tp in active}
-        return await self.call_thread(  # type: ignore[no-any-return]
+        return await self.call_thread(
             self._drain, tps, monotonic() + timeout_s, generation, records_max
         )
 
@@ -123,7 +123,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
 
     async def committed(self, tps: list[Any]) -> dict[Any, Any]:
         """The group's commits, by partition: an offset to go on at, and its metadata. None has no entry."""
-        return await self.call_thread(self._committed, tps)  # type: ignore[no-any-return]
+        return await self.call_thread(self._committed, tps)
 
     async def _committed(self, tps: list[Any]) -> dict[Any, Any]:
         wanted = [driver.ensure_aiokafka_TP(tp) for tp in tps]
@@ -134,7 +134,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
 
     async def commit_marked(self, offsets: Mapping[Any, tuple[int, str]]) -> bool:
         """Commit offsets with metadata; False when the group has moved on meanwhile. Other failures end the process."""
-        return await self.call_thread(self._commit_marked, offsets)  # type: ignore[no-any-return]
+        return await self.call_thread(self._commit_marked, offsets)
 
     async def _commit_marked(self, offsets: Mapping[Any, tuple[int, str]]) -> bool:
         try:
@@ -157,7 +157,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
         return at
 
 
-class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
+class Consumer(driver.Consumer):
     """See the module."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -358,7 +358,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]  # faust ships no types
         return None if end is None else (end, fetched_at)
 
 
-class Transport(driver.Transport):  # type: ignore[misc]  # faust ships no types
+class Transport(driver.Transport):
     """Faust's aiokafka transport with the consumer above."""
 
     Consumer: ClassVar[type] = Consumer

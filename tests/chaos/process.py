@@ -131,7 +131,7 @@ class MarkedWorker(main.Worker):
                 fate.at("in-hand-over")
             await hand_over()
 
-        link.hand_over = marked_hand_over  # type: ignore[method-assign]
+        link.hand_over = marked_hand_over
 
     async def _serve(self) -> None:
         consumer, fate, table = self._app.consumer, self.fate, self._link.table
@@ -162,7 +162,7 @@ def run(arguments: list[str]) -> int:
         if point not in POINTS:
             raise ValueError(point)
         MarkedWorker.fate = Fate(point, int(number), SIGNALS[what])
-    main.Worker = MarkedWorker  # type: ignore[misc]
+    main.Worker = MarkedWorker
     return main.main(settings)
 
 

@@ -115,8 +115,6 @@ async def send(settings: Settings, topic: str) -> tuple[set[str], dict[str, str]
             good.add(whole["id"])
             if number % 50 == 7:
                 whole |= STRANGE[number // 50 % len(STRANGE)]
-            if whole["ts"] < 0:  # said to be older than AVERT_OUTCOME_DELAY_MS: late, and no outcome any more
-                good.discard(whole["id"])
             waiting.append(
                 await producer.send(
                     topic,

@@ -104,7 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = do_OPTIONS = _handle  # noqa: N815  # the names that http.server calls
+    do_GET = do_POST = do_OPTIONS = _handle  # the names that http.server calls
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""

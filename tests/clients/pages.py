@@ -14,7 +14,7 @@ BUILT = ROOT / ".cache" / "clients" / "pages"  # `python -m tests.clients.instal
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 

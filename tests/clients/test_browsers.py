@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from tests.clients.flaky import FlakyProxy, Spoil
 from tests.clients.pages import Pages
-from tests.clients.site import Site, wait_for
+from tests.clients.site import Site
+from tests.support.waiting import wait_for
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
 # What a person's browser says: some SDKs send nothing for one that says it is driven by a program.
@@ -55,17 +56,17 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(user_agent=USER_AGENT, locale="en-US")
     page = context.new_page()
-    page.asked, page.under_way = [], set()  # type: ignore[attr-defined]
+    page.asked, page.under_way = [], set()
 
     def ask(request: Request) -> None:
-        page.asked.append(request)  # type: ignore[attr-defined]
-        page.under_way.add(request)  # type: ignore[attr-defined]
+        page.asked.append(request)
+        page.under_way.add(request)
 
     def fail(request: Request) -> None:
-        page.under_way.discard(request)  # type: ignore[attr-defined]
+        page.under_way.discard(request)
 
     page.on("request", ask)
-    page.on("response", lambda response: page.under_way.discard(response.request))  # type: ignore[attr-defined]
+    page.on("response", lambda response: page.under_way.discard(response.request))
     page.on("requestfailed", fail)
     yield page
     context.close()
@@ -89,8 +90,8 @@ def act(page: Page, pages: Pages, site: Site, name: str, user: str, url: str | N
 
 def await_answers(page: Page) -> None:
     """Return when something was asked and all of it is answered (read or not: some SDKs read no answer)."""
-    under_way: set[Request] = page.under_way  # type: ignore[attr-defined]
-    asked: list[Request] = page.asked  # type: ignore[attr-defined]
+    under_way: set[Request] = page.under_way
+    asked: list[Request] = page.asked
     deadline = time.monotonic() + ANSWER_TIMEOUT_S
     while under_way or not asked:
         assert time.monotonic() < deadline, under_way

@@ -191,12 +191,11 @@ def test_a_good_type_name_is_good_the_second_time_too():
 
 @pytest.mark.skipif(build() == "compiled", reason="a compiled module's constant cannot be another one for a test")
 def test_type_names_from_data_are_not_remembered_without_bound(monkeypatch):
-    monkeypatch.setattr("streams.core.event._known_type_names", set())
+    known: set[str] = set()
+    monkeypatch.setattr("streams.core.event._known_type_names", known)
     monkeypatch.setattr("streams.core.event._TYPE_NAMES_REMEMBERED_MAX", 2)
     assert [reason(wire(type=f"t{index}")) for index in range(4)] == [None] * 4
-    from streams.core import event  # noqa: PLC0415 - the patched one
-
-    assert len(event._known_type_names) == 2
+    assert len(known) == 2
 
 
 @pytest.mark.parametrize("part", ["props", "page", "context"])

@@ -18,6 +18,7 @@ from streams.core.effects import EventResult
 from streams.core.engine import Position, step, tick
 from streams.core.event import Event
 from streams.core.ruleset import EngineOptions
+from streams.core.sequence import SequenceLeaf
 from streams.core.session import ID_BYTES
 from streams.core.visitor import (
     EXPOSURES_MAX,
@@ -284,8 +285,6 @@ class Counter:
             for name in names:
                 if isinstance(kind, type) and issubclass(kind, Leaf) and name in vars(kind):
                     monkeypatch.setattr(kind, name, self._counting(vars(kind)[name]))
-        from streams.core.sequence import SequenceLeaf  # noqa: PLC0415 - a leaf of another module
-
         for name in names:
             monkeypatch.setattr(SequenceLeaf, name, self._counting(vars(SequenceLeaf)[name]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,8 +73,6 @@ def test_what_is_small_is_remembered_as_it_is(value):
 
 @pytest.mark.parametrize("value", ["x" * 16_000, 2**63, -(10**400), list(range(5000)), {"a": "x" * 5000}])
 def test_what_is_remembered_is_bounded(value):
-    import msgspec  # noqa: PLC0415 - what rows are written with
-
     assert len(msgspec.msgpack.encode(memorable(value))) <= 300
 
 
@@ -84,8 +83,6 @@ def test_different_things_are_remembered_differently(one, other):
 
 @given(st.integers() | st.text() | st.lists(st.integers()) | st.floats(allow_nan=False))
 def test_what_is_remembered_can_be_written_in_a_row(value):
-    import msgspec  # noqa: PLC0415 - what rows are written with
-
     kept = memorable(value)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(kept)) == kept
 

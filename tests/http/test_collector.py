@@ -14,7 +14,7 @@ from streams.settings import Settings
 from tests.http.support import SERVER, SHOP, WRITE, Api, eventually, now_ms, running_api, suggestion
 
 
-def event(id: str = "e1", **fields: Any) -> dict[str, Any]:  # noqa: A002  # the field's name
+def event(id: str = "e1", **fields: Any) -> dict[str, Any]:
     return {"id": id, "visitor": "v", "type": "page_view", **fields}
 
 

@@ -28,7 +28,7 @@ PRICE = RULES.outcomes[0].prices[0].version
 
 def decision(arm: str = "treated", **fields: Any) -> Decision:
     kind = "suggested" if arm == "treated" else "control"
-    return Decision("d", "v", "s", "r", "1", 5, kind, arm, "e", prevents="chat", **fields)  # type: ignore[arg-type]
+    return Decision("d", "v", "s", "r", "1", 5, kind, arm, "e", prevents="chat", **fields)
 
 
 def chat(*exposures: CreditedExposure, **fields: Any) -> OutcomeRecord:

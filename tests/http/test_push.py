@@ -70,9 +70,9 @@ async def test_placement_session_and_language_narrow_it_as_they_do_for_get(serve
     visitor, query = served.query()
     await delivery.deliver([suggestion(visitor, "a"), suggestion(visitor, "b", placement="cart")], {})
     async with event_source(served.url, f"{query}&placement=cart&lang=it") as source:
-        while "data" not in (found := await source.message()).fields:  # type: ignore[union-attr]
+        while "data" not in (found := await source.message()).fields:
             pass
-        (shown,) = msgspec.json.decode(found.fields["data"])["suggestions"]  # type: ignore[union-attr]
+        (shown,) = msgspec.json.decode(found.fields["data"])["suggestions"]
         assert (shown["id"], shown["title"]) == ("b", "Non lo trovi?")
     assert (await served.client.get(f"/v1/suggestions?{query}&placement=cart&lang=it")).json()["suggestions"] == [shown]
 
@@ -83,9 +83,9 @@ async def test_who_comes_back_is_sent_only_what_changed(
     visitor, query = served.query()
     await delivery.deliver([suggestion(visitor, "s1")], {})
     async with event_source(served.url, query) as source:
-        while "id" not in (found := await source.message()).fields:  # type: ignore[union-attr]
+        while "id" not in (found := await source.message()).fields:
             pass
-        revision = found.fields["id"]  # type: ignore[union-attr]
+        revision = found.fields["id"]
     async with serving(settings) as other, event_source(other.url, query, last_event_id=revision) as source:
         await eventually(lambda: bool(other.services.reader.changes.listening))
         await delivery.deliver([suggestion(visitor, "s2")], {})
@@ -117,8 +117,8 @@ async def test_others_changes_are_not_told(served: Served, delivery: Delivery) -
 async def test_one_process_has_one_subscription_and_none_without_need(
     served: Served, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.http.changes._IDLE_S", 0.0)
-    monkeypatch.setattr("streams.http.changes._POLL_S", 0.05)
+    monkeypatch.setattr("streams.http.listening._IDLE_S", 0.0)
+    monkeypatch.setattr("streams.http.listening._POLL_S", 0.05)
     async with redis.Redis.from_url(redis_url) as valkey:
         async def listeners(count: int) -> bool:
             return int((await valkey.pubsub_numsub("avert:changes"))[0][1]) == count
@@ -223,7 +223,7 @@ async def test_who_reads_nothing_is_dropped(
     visitor, query = served.query()
     before = ended("slow")
     async with event_source(served.url, query) as source:
-        source.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        source.writer.transport.pause_reading()
         text = {"en": "x" * 200_000}
         number = 0
 

@@ -30,7 +30,7 @@ def lines(rule: str, treated: tuple[int, int], control: tuple[int, int]) -> list
         money = chats * 13 * MONEY // 2
         credit = Credit(chats, chats, money, chats * (13 * MONEY // 2) ** 2)
         made.append(RuleLine(
-            rule, arm, exposed=exposed, outcomes={"chat": credit}, target="chat",  # type: ignore[arg-type]
+            rule, arm, exposed=exposed, outcomes={"chat": credit}, target="chat",
             decisions={"suggested": exposed}, nudge_micros=MONEY,
         ))  # fmt: skip
     return made
@@ -136,7 +136,7 @@ def test_the_rules_with_the_most_visitors_are_shown() -> None:
 
 
 async def test_a_scrape_shows_what_the_one_before_started() -> None:
-    worth = Worth(Reader(*lines("r", (1000, 100), (1000, 200))), 60, assess=here)  # type: ignore[arg-type]
+    worth = Worth(Reader(*lines("r", (1000, 100), (1000, 200))), 60, assess=here)
     assert 'avert_saved_amount{bound="estimate",rule="r"}' not in await scrape(worth)
     assert 'avert_saved_amount{bound="estimate",rule="r"}' in await scrape(worth)
 
@@ -144,7 +144,7 @@ async def test_a_scrape_shows_what_the_one_before_started() -> None:
 @pytest.mark.parametrize(("after_s", "asked"), [(59.9, 1), (60, 2), (60.1, 2)])
 async def test_it_is_computed_again_after_its_time(after_s: float, asked: int) -> None:
     reader, clock = Reader(), Clock()
-    worth = Worth(reader, 60, clock_s=clock, assess=here)  # type: ignore[arg-type]
+    worth = Worth(reader, 60, clock_s=clock, assess=here)
     await scrape(worth)
     clock.s += after_s
     await scrape(worth)
@@ -154,7 +154,7 @@ async def test_it_is_computed_again_after_its_time(after_s: float, asked: int) -
 @pytest.mark.parametrize(("after_s", "asked"), [(199, 1), (200, 2)])
 async def test_what_takes_long_is_done_less_often(after_s: float, asked: int) -> None:
     reader, clock = Reader(), Clock()
-    worth = Worth(reader, 60, clock_s=clock, assess=partial(taking, 20.0))  # type: ignore[arg-type]
+    worth = Worth(reader, 60, clock_s=clock, assess=partial(taking, 20.0))
     await scrape(worth)
     clock.s += after_s
     await scrape(worth)
@@ -176,7 +176,7 @@ async def test_a_computation_that_takes_too_long_is_ended(monkeypatch: pytest.Mo
 
 async def test_what_was_shown_stays_while_the_broker_is_away() -> None:
     reader, clock = Reader(*lines("r", (1000, 100), (1000, 200))), Clock()
-    worth = Worth(reader, 60, clock_s=clock, assess=here)  # type: ignore[arg-type]
+    worth = Worth(reader, 60, clock_s=clock, assess=here)
     await scrape(worth)
     reader.away = True
     clock.s += 60

@@ -94,7 +94,7 @@ def events_of(name: str, chance: random.Random, causes: dict[tuple[str, str], tu
         kind, props, path, cause = _act(chance)
         yield event(kind, props, path)
         if cause in causes:
-            pending.append((*causes[cause], REACH))  # type: ignore[index]
+            pending.append((*causes[cause], REACH))
     if chance.random() < 0.2:
         yield event("checkout_started", {"cart_total": round(chance.uniform(20, 200), 2)}, "/checkout")
         if chance.random() < 0.6:

@@ -61,7 +61,7 @@ def main() -> None:
     errors = []
     for scenario in [*POWER, *POWER_OF_MONEY]:
         measure = power if isinstance(scenario, Rates) else power_of_money
-        predicted, came, needed = measure(rng, min(runs, 2_000), scenario)  # type: ignore[operator]
+        predicted, came, needed = measure(rng, min(runs, 2_000), scenario)
         errors.append(came - predicted)
         print(f"{scenario.name:52} {needed:9,} visitors  power predicted {predicted:.1%}, came {came:.1%}")
     false_splits = [split_alarms(rng, runs * 5, declared, true) for declared, true in SPLITS]

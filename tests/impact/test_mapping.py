@@ -36,7 +36,7 @@ def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
     assert (str(chat.amount), order.amount.fixed if order.amount else None) == ("0.12 of cost", Decimal("6.50"))
 
 
-def read_experiment_of(folder: Path, text: str):  # type: ignore[no-untyped-def]
+def read_experiment_of(folder: Path, text: str):
     read(folder, text)
     return read_experiment(folder / "map.yaml")
 

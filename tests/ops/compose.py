@@ -46,7 +46,7 @@ def stage(name: str) -> list[tuple[str, str]]:
     joined = re.sub(r"\\\n\s*", "", "\n".join(line for line in DOCKERFILE.splitlines() if not line.startswith("#")))
     found = re.search(rf"^FROM \S+ AS {name}$(.*?)(?=^FROM |\Z)", joined, re.MULTILINE | re.DOTALL)
     assert found, name
-    return [tuple(line.split(" ", 1)) for line in found[1].splitlines() if line]  # type: ignore[misc]
+    return [tuple(line.split(" ", 1)) for line in found[1].splitlines() if line]
 
 
 class Image(NamedTuple):

@@ -115,7 +115,7 @@ def test_every_variable_is_used_and_offers_values() -> None:
     for name, board in boards().items():
         for variable in board["templating"]["list"]:
             if variable["type"] == "query":
-                metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()  # type: ignore[union-attr]
+                metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()
                 assert label in (*metric_families()[metric][1], "instance")
                 assert any(f"${variable['name']}" in query.expr for query in panel_queries() if query.board == name)
 

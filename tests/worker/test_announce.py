@@ -28,7 +28,7 @@ class Said:
 async def test_it_says_where_it_is_what_it_has_and_since_when_the_rules_are_in_force() -> None:
     ruleset = load_rules(ROOT / "rules", engine_options(Settings()))
     said, in_force = Said(), [None]
-    announcer = Announcer(  # type: ignore[arg-type]
+    announcer = Announcer(
         said, lambda: "http://127.0.0.1:9465", lambda: (0, 3), lambda: 8, lambda: in_force[0]
     )
     await announcer.say(1000)

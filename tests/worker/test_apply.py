@@ -108,7 +108,7 @@ def test_what_is_not_an_event_becomes_a_dead_letter_and_its_neighbours_go_on(
     assert reasons(work) == [reason]
     letter = work.dead[0][1]
     assert (letter.source, letter.at) == ("clicks/3@1", 1_000_000)
-    assert rows_of(work)["a"].total == 5  # type: ignore[union-attr]
+    assert rows_of(work)["a"].total == 5
     assert work.results == {EventResult.APPLIED: 2, EventResult.DEAD_LETTER: 1}
 
 
@@ -140,8 +140,8 @@ def test_poison_twice_with_effects_between_repeats_no_effect(memory: PartitionMe
     work = apply(memory, record(0, "a", "boom"), record(1, "a", "fire"), record(2, "a", "boom"), record(3, "b"))
     assert [effect.id for effect in work.effects if isinstance(effect, Decision)] == ["d:e1"]
     rows = rows_of(work)
-    assert rows["a"].count == 1  # type: ignore[union-attr]
-    assert rows["b"].count == 1  # type: ignore[union-attr]
+    assert rows["a"].count == 1
+    assert rows["b"].count == 1
 
 
 def test_poison_after_a_withdrawn_consent_does_not_bring_the_old_row_back(memory: PartitionMemory) -> None:
@@ -180,7 +180,7 @@ def test_another_visitors_record_wakes_a_visitor(memory: PartitionMemory) -> Non
 def test_visitor_in_whom_nothing_matters_stays_until_its_events_are_committed(memory: PartitionMemory) -> None:
     apply(memory, record(7, "a", "wait", props={"ms": 500}))
     work = apply(memory, caught_up_at=1_000_500)
-    assert rows_of(work)["a"].offset == 7  # type: ignore[union-attr]
+    assert rows_of(work)["a"].offset == 7
     assert apply(memory, caught_up_at=1_000_600).rows == []  # and is not written again and again
     memory.commit(7)
     assert apply(memory, caught_up_at=1_000_600).rows == []
@@ -225,7 +225,7 @@ def test_event_without_consent_of_an_unknown_visitor_leaves_nothing(memory: Part
 def test_consent_withdrawn_and_given_again_in_one_batch_starts_anew(memory: PartitionMemory) -> None:
     apply(memory, record(0, "a"))
     work = apply(memory, record(1, "a", context={"consent": False}), record(2, "a"))
-    assert rows_of(work)["a"].count == 1  # type: ignore[union-attr]
+    assert rows_of(work)["a"].count == 1
 
 
 # --- the clock's headers ---------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ async def until_one_ends(*workers: WorkerProcess) -> WorkerProcess:
     def ended() -> list[WorkerProcess]:
         return [worker for worker in workers if worker.process.poll() is not None]
 
-    return (await until(ended, "one of the workers ends"))[0]  # type: ignore[no-any-return]
+    return (await until(ended, "one of the workers ends"))[0]
 
 
 async def broker_away(

@@ -126,7 +126,7 @@ def test_live_suggestions_are_withdrawn(memory: PartitionMemory) -> None:
     seen = Record(0, b"v", encode_event(Event("e", "v", "a", T0)), T0)
     (made,) = applier.apply(memory, [seen], T0, None).changes
     work = applier.apply(memory, [erasure(1, "v", T0 + 5)], T0 + 5, None)
-    assert work.effects == [Withdrawal(made.id, "v", "r0", T0 + 5, "erased")]  # type: ignore[union-attr]
+    assert work.effects == [Withdrawal(made.id, "v", "r0", T0 + 5, "erased")]
     assert work.changes[-1] == Erasure("v")
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from streams.core.event import Event, encode_event
 from streams.errors import SettingsError
+from streams.processes import PROCESSES_MAX
 from streams.settings import Settings
-from streams.worker.processes import PROCESSES_MAX, supervise
+from streams.worker.processes import supervise
 from tests.worker.support import WorkerProcess, caught_up, producer, put, test_settings, until
 
 Start = Callable[..., WorkerProcess]

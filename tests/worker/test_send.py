@@ -8,6 +8,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.errors import BrokerUnavailableError
+from streams.worker.fence import FencedWriter
 from streams.worker.lease import Lease
 from streams.worker.send import RecordSender, Row, Written
 
@@ -61,5 +62,45 @@ async def test_what_the_producer_holds_while_no_heartbeat_is_answered_waits_for_
         assert not done
         lease.renew()
         assert await sending == [Written(0, 1)]
+    finally:
+        await sender.close()
+
+
+async def test_what_was_given_up_is_not_sent_in_a_later_tenure(broker: str, unique: str) -> None:
+    topic = await topic_on(broker, f"{unique}-rows")
+    lease = Lease(10.0, 0.0)
+    lease.belongs_to("a")
+    lease.renew()
+    sender = RecordSender(broker, lease, 10.0, "test")
+    await sender.start()
+    try:
+        sending = asyncio.create_task(sender.send(0, {topic: ROWS}, sender.tenure))
+        await asyncio.sleep(0)
+        lease.lose()
+        sending.cancel()
+        await asyncio.wait([sending])
+        lease.belongs_to("a, anew")
+        lease.renew()
+        await asyncio.wait(sender._under_way)  # until the producer has let it go
+        assert await sender.send(0, {topic: ROWS}, sender.tenure) == [Written(0, 1)]
+    finally:
+        await sender.close()
+
+
+async def test_all_connections_of_the_producer_are_fenced(broker: str, unique: str) -> None:
+    topic = await topic_on(broker, f"{unique}-rows")
+    lease = Lease(10.0, 0.0)
+    lease.belongs_to("a")
+    lease.renew()
+    sender = RecordSender(broker, lease, 10.0, "test")
+    await sender.start()
+    try:
+        await sender.send(0, {topic: ROWS}, sender.tenure)
+        assert any(type(conn._writer) is FencedWriter for conn in sender._producer.client._conns.values())
+        assert all(
+            type(conn._writer) is FencedWriter
+            for (node, _), conn in sender._producer.client._conns.items()
+            if node != "bootstrap"
+        )
     finally:
         await sender.close()

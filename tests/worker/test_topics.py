@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka.admin import NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.embedded.kafka import KafkaNode
 from streams.errors import TopicLayoutError
@@ -86,8 +87,6 @@ async def test_waiting_for_a_broker_ends_with_the_worker() -> None:
 
 @pytest.mark.kafka
 async def test_changelog_is_compacted_and_keeps_what_a_zombie_wrote(apache_kafka: KafkaNode, unique: str) -> None:
-    from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # noqa: PLC0415
-
     settings = test_settings(apache_kafka.address, unique)
     admin = await connect_admin(settings, asyncio.Event())
     try:

@@ -127,7 +127,7 @@ class World:
                         raise BrokerUnavailableError("the worker is dead")
                     self.appends_left -= 1
                 written.append(Written(len(self.changelog), len(batch)))
-                target.extend(batch if topic == CHANGELOG else [row.value for row in batch])  # type: ignore[arg-type]
+                target.extend(batch if topic == CHANGELOG else [row.value for row in batch])
         return written
 
     def _batches(self, rows: list[Row]) -> list[list[Row]]:

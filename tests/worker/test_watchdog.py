@@ -29,7 +29,7 @@ class World:
         self.end = 10
         self.answers = True
         self.table = self.consumer = self
-        self.watchdog = Watchdog(self, self, LIMIT_S)  # type: ignore[arg-type]
+        self.watchdog = Watchdog(self, self, LIMIT_S)
 
     def memory(self, partition: int) -> PartitionMemory:
         return self.one
