@@ -11,7 +11,8 @@
    sorted log.
 5. Where the visitor went instead is the first page or outcome after the step that was reached last. It is told when the
    journey is over and nothing can come before it any more.
-6. State of a funnel: ``[arm, journey, buffer, told]``; of the visit among the session's states, else the visitor's.
+6. State of a funnel: ``[arm, journey, buffer, told]``; of the visit among the session's states, else the visitor's. The
+   arm is empty until something is told: most visitors begin no journey.
 """
 
 from __future__ import annotations
@@ -59,21 +60,26 @@ def follow(
     hearing = ruleset.funnels.hearing(event.type)
     if not hearing:
         return
-    moment = Moment(state, session, event, event.id, at, ruleset, effects)
     page = _page_of(event) if event.type == PAGE else ""
     for heard in hearing:
         step = heard.step_of(event, session)
         if step != _NOTHING or heard.click or page:
-            _note(moment, heard.funnel, [moment.at, step, heard.click, page])
+            told = _note(state, session, heard.funnel, [at, step, heard.click, page], ruleset, effects)
+            if told is not None:
+                _tell(told, Moment(state, session, event, event.id, at, ruleset, effects), heard.funnel)
 
 
 def follow_outcomes(moment: Moment, names: list[str]) -> None:
     """Take in that these outcomes have happened."""
-    if moment.state.unmeasured:
+    state, session = moment.state, moment.session
+    if state.unmeasured:
         return
     for funnel in moment.ruleset.funnels.all:
         for name in names:
-            _note(moment, funnel, [moment.at, _NOTHING, 0, OUTCOME + name])
+            entry = [moment.at, _NOTHING, 0, OUTCOME + name]
+            told = _note(state, session, funnel, entry, moment.ruleset, moment.effects)
+            if told is not None:
+                _tell(told, moment, funnel)
 
 
 def end_visit(state: Visitor, session: Session, at: int, ruleset: Ruleset, effects: list[Effect]) -> None:
@@ -120,20 +126,28 @@ def _forget(state: Visitor, session: Session, ruleset: Ruleset) -> None:
 # --- one entry -------------------------------------------------------------------------------------------------
 
 
-def _note(moment: Moment, funnel: Funnel, entry: list[Any]) -> None:
-    state, session = moment.state, moment.session
+def _note(
+    state: Visitor, session: Session, funnel: Funnel, entry: list[Any], ruleset: Ruleset, effects: list[Effect]
+) -> State | None:  # fmt: skip
+    """Take in an entry; returns the funnel's state when it has to be told what is known now."""
     states = state.journeys if funnel.within else session.states
     known = states.get(funnel.key)
     if known is None:
-        known = states[funnel.key] = [funnel.arm(state.visitor), [], [], []]
-    buffer = known[_BUFFER]
+        known = states[funnel.key] = ["", [], [], []]
+    buffer, journey = known[_BUFFER], known[_JOURNEY]
     in_order = not buffer or buffer[-1] <= entry
-    insort(buffer, entry)
-    place = _place(state, session, funnel, moment.effects)
-    _settle(known, state.clock - moment.ruleset.options.max_lateness_ms, place)
+    if in_order:
+        buffer.append(entry)
+    else:
+        insort(buffer, entry)
+    horizon = state.clock - ruleset.options.max_lateness_ms
+    if (
+        buffer[0][0] < horizon or len(buffer) > BUFFER_MAX
+        or (journey and funnel.within and horizon - journey[_START] >= funnel.within)
+    ):  # fmt: skip
+        _settle(known, horizon, _place(state, session, funnel, effects))
     # Clicks and pages change nothing that was told, unless they come before it.
-    if entry[1] != _NOTHING or (known[_TOLD] and not in_order):
-        _tell(known, moment, place)
+    return known if entry[1] != _NOTHING or (known[_TOLD] and not in_order) else None
 
 
 def _place(state: Visitor, session: Session | None, funnel: Funnel, effects: list[Effect]) -> _Place:
@@ -206,15 +220,15 @@ def _journeys(known: State, funnel: Funnel) -> list[State]:
     return [*found, journey] if journey else found
 
 
-def _tell(known: State, moment: Moment, place: _Place) -> None:
-    told = known[_TOLD]
+def _tell(known: State, moment: Moment, funnel: Funnel) -> None:
+    told, place = known[_TOLD], _place(moment.state, moment.session, funnel, moment.effects)
     now = [[journey[_START], *journey[_STEPS]] for journey in _journeys(known, place.funnel)]
     for index in range(max(len(now), len(told))):
         before = told[index] if index < len(told) else []
         after = now[index] if index < len(now) else []
         if before[1:] != after[1:]:
             name = effect_id("journey", place.state.visitor, str(place.funnel.key), moment.identity, str(index))
-            place.effects.append(_effect(name, known[_ARM], moment.at, before, after, place))
+            place.effects.append(_effect(name, known, moment.at, before, after, place))
     known[_TOLD] = now
 
 
@@ -228,17 +242,19 @@ def _end(known: State, at: int, place: _Place) -> None:
     name = effect_id("journey", place.state.visitor, str(place.funnel.key), place.scope, f"ended {journey[_START]}")
     moment = journey[_START] + journey[_STEPS][-2] if complete else at
     place.effects.append(
-        _effect(name, known[_ARM], moment, before, after, place, "" if complete else journey[_PLACE], True)
+        _effect(name, known, moment, before, after, place, "" if complete else journey[_PLACE], True)
     )
 
 
 def _effect(  # noqa: PLR0913, PLR0917 - it has so many fields
-    name: str, arm: Any, at: int, before: list[int], after: list[int], place: _Place, instead: str = "",
+    name: str, known: State, at: int, before: list[int], after: list[int], place: _Place, instead: str = "",
     ended: bool = False,
 ) -> Journey:  # fmt: skip
     funnel = place.funnel
+    if not known[_ARM]:
+        known[_ARM] = funnel.arm(place.state.visitor)
     return Journey(
         id=name, visitor=place.state.visitor, session=place.session, funnel=funnel.name, version=funnel.version,
-        arm=arm, at=at, size=len(funnel.steps), steps=tuple(after[1:]), before=tuple(before[1:]), ended=ended,
+        arm=known[_ARM], at=at, size=len(funnel.steps), steps=tuple(after[1:]), before=tuple(before[1:]), ended=ended,
         instead=instead,
     )  # fmt: skip
