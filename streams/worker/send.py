@@ -82,7 +82,7 @@ class RecordSender:
 
         async def guarded(node_id: Any, request: Any, **options: Any) -> Any:
             if isinstance(request, ProduceRequest):
-                if not self._of_this_tenure():
+                if self._left_over():
                     raise NotOursError
                 if not self._lease.valid:
                     raise HeldBackError
@@ -91,13 +91,14 @@ class RecordSender:
         async def fenced(node_id: Any, **options: Any) -> Any:
             conn = await connection(node_id, **options)
             if conn is not None and conn.connected() and not isinstance(conn._writer, FencedWriter):
-                conn._writer = FencedWriter(conn._writer, lambda: self._of_this_tenure() and self._lease.valid)
+                conn._writer = FencedWriter(conn._writer, lambda: self._lease.valid and not self._left_over())
             return conn
 
         client.send, client._get_conn = guarded, fenced
 
-    def _of_this_tenure(self) -> bool:
-        return all(tenure == self._lease.tenure for tenure in self._under_way.values())
+    def _left_over(self) -> bool:
+        """Whether something of an earlier tenure is with the producer, which fails at its next attempt."""
+        return any(tenure != self._lease.tenure for tenure in self._under_way.values())
 
     async def close(self) -> None:
         """Send what is under way, as far as it goes within a second; close."""
