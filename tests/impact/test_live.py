@@ -46,7 +46,7 @@ def test_the_report_of_a_running_system_counts_every_journey(capsys: pytest.Capt
         def all_are_counted() -> bool:
             assert cli.main(["impact", "--url", local.api_url, "--key", local.keys.server, "--json"]) == 0
             funnels = {funnel["funnel"]: funnel for funnel in json.loads(capsys.readouterr().out)["funnels"]}
-            arms[:] = funnels["buy"]["arms"]
+            arms[:] = funnels["buy"]["arms"] if "buy" in funnels else []  # nobody may have told the API of funnels yet
             return sum(arm["steps"][-1]["reached"] for arm in arms) == WALKS["arrives"][1] and (
                 sum(arm["entered"] for arm in arms) == ENTERED
             )
