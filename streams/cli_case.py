@@ -11,12 +11,12 @@ from streams.cli_shared import (
     AsJson,
     RecordedColumns,
     RulesDir,
+    columns_of,
     console,
     options_of,
-    pairs_of,
     say,
-    say_json,
     settings_with,
+    show,
 )
 
 
@@ -30,29 +30,20 @@ def case(
     json: AsJson = False,
 ) -> int:
     """What anti-conversions cost in recorded events, what came before them, and a draft rule for each finding."""
-    from streams.backtest.command import Columns
-    from streams.embedded.recorded_shop import OPTIONS
     from streams.impact.case.command import run_case, write_drafts
     from streams.impact.case.page import write_page
     from streams.impact.case.terminal import print_case
-    from streams.replay import ReplayOptions
 
-    settings, given = settings_with(rules_dir=rules), recorded or RecordedColumns()
-    columns = Columns(
-        known=OPTIONS if given.layout == "snowplow_ecommerce" else ReplayOptions(),
-        file=given.mapping_file, columns=pairs_of("--map", given.columns),
-        rename=pairs_of("--rename", given.rename), props=given.props, default_type=given.default_type,
-    )
+    settings, columns = settings_with(rules_dir=rules), columns_of(recorded or RecordedColumns())
     made = run_case(files, settings.rules_dir, options_of(settings), columns, top)
     written = [] if drafts is None else write_drafts(made, drafts)
     if html is not None:
         write_page(made, html)
-    if json:
-        say_json(made)
-        return 0
-    print_case(made, console(), drafts=drafts is None)
-    for path in written:
-        say(f"draft: {path}")
-    if html is not None:
-        say(f"the page: {html}")
+
+    def printed() -> None:
+        print_case(made, console(), drafts=drafts is None)
+        for path in written:
+            say(f"draft: {path}")
+
+    show(made, printed, json=json, html=html)
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from streams.cli_shared import AsJson, console, say, say_json
+from streams.cli_shared import AsJson, console, show
 from streams.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -68,12 +68,7 @@ def impact(  # noqa: PLR0913 - three sources, and what a reader may decide
         from streams.impact.page.build import write_page
 
         write_page(report, html, _sections(case))
-    if json:
-        say_json(report)
-    else:
-        print_report(report, console())
-        if html is not None:
-            say(f"the page: {html}")
+    show(report, lambda: print_report(report, console()), json=json, html=html)
     return 0
 
 

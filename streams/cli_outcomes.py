@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
-from streams.cli_shared import AsJson, Recorded, RulesDir, options_of, pairs_of, say, say_json, settings_with
+from streams.cli_shared import AsJson, Recorded, RulesDir, columns_of, options_of, say, say_json, settings_with
 
 outcomes_app = cyclopts.App(name="outcomes", help="Outcomes that others know of: a call centre's list, returns.")
 
@@ -29,15 +29,11 @@ def outcomes_import(
 
     Exit code 1 when rows were refused; the others are imported all the same.
     """
-    from streams.backtest.command import Columns
     from streams.outcomes_import import read_outcomes, send_outcomes
     from streams.rulefiles.load import load_rules
 
-    settings, given = settings_with(rules_dir=rules, kafka_bootstrap=kafka), recorded or Recorded()
-    columns = Columns(
-        file=given.mapping_file, columns=pairs_of("--map", given.columns),
-        rename=pairs_of("--rename", given.rename), props=given.props, default_type=given.default_type,
-    )
+    settings = settings_with(rules_dir=rules, kafka_bootstrap=kafka)
+    columns = columns_of(recorded or Recorded())
     ruleset = load_rules(settings.rules_dir, options_of(settings))
     events, result = read_outcomes(files, columns.options(), ruleset, time.time_ns() // 1_000_000)
     result.dry_run = dry_run

@@ -15,13 +15,14 @@ from streams.cli_shared import (
     Mapping,
     Recorded,
     RulesDir,
+    columns_of,
     console,
     options_of,
-    pairs_of,
     replay_options,
     say,
     say_json,
     settings_with,
+    show,
     table,
 )
 from streams.errors import SettingsError
@@ -223,12 +224,7 @@ def rules_backtest(
     report = _backtest(files, [rules, against] if against else [rules], recorded or Recorded())
     if html is not None:
         write_page(report, html)
-    if json:
-        say_json(report)
-    else:
-        print_report(report, console())
-        if html is not None:
-            say(f"the page: {html}")
+    show(report, lambda: print_report(report, console()), json=json, html=html)
     return 0
 
 
@@ -253,15 +249,8 @@ def rules_diff(
 
 
 def _backtest(files: tuple[Path, ...], directories: list[Path | None], recorded: Recorded) -> Any:
-    from streams.backtest.command import Columns, run_backtest
-    from streams.embedded.recorded_shop import OPTIONS
-    from streams.replay import ReplayOptions
+    from streams.backtest.command import run_backtest
 
     settings = settings_with(rules_dir=directories[0])
-    columns = Columns(
-        known=OPTIONS if recorded.layout == "snowplow_ecommerce" else ReplayOptions(),
-        file=recorded.mapping_file, columns=pairs_of("--map", recorded.columns),
-        rename=pairs_of("--rename", recorded.rename), props=recorded.props, default_type=recorded.default_type,
-    )
     folders = [directory or settings.rules_dir for directory in directories]
-    return run_backtest(files, folders, options_of(settings), columns, recorded.processes)
+    return run_backtest(files, folders, options_of(settings), columns_of(recorded), recorded.processes)

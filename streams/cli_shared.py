@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -98,14 +99,30 @@ class Recorded(RecordedColumns):
 
 def replay_options(mapping: Mapping) -> Any:
     """How recorded lines become events, as it was said on the command line. Raises AvertError."""
-    from streams.embedded.recorded_shop import OPTIONS
-    from streams.replay import ReplayOptions, with_columns
+    from streams.replay import with_columns
 
-    known = OPTIONS if mapping.layout == "snowplow_ecommerce" else ReplayOptions()
     return with_columns(
-        known, pairs_of("--map", mapping.columns), pairs_of("--rename", mapping.rename),
+        _known(mapping.layout), pairs_of("--map", mapping.columns), pairs_of("--rename", mapping.rename),
         mapping.props, mapping.default_type, mapping.speed,
     )
+
+
+def columns_of(recorded: RecordedColumns) -> Any:
+    """How recorded files are read, as it was said on the command line. Raises SettingsError."""
+    from streams.backtest.command import Columns
+
+    return Columns(
+        known=_known(recorded.layout), file=recorded.mapping_file,
+        columns=pairs_of("--map", recorded.columns), rename=pairs_of("--rename", recorded.rename),
+        props=recorded.props, default_type=recorded.default_type,
+    )
+
+
+def _known(layout: str) -> Any:
+    from streams.embedded.recorded_shop import OPTIONS
+    from streams.replay import ReplayOptions
+
+    return OPTIONS if layout == "snowplow_ecommerce" else ReplayOptions()
 
 
 def pairs_of(option: str, texts: list[str]) -> dict[str, str]:
@@ -124,6 +141,16 @@ def console() -> Any:
     from rich.console import Console
 
     return Console()
+
+
+def show(report: object, printed: Callable[[], None], *, json: bool, html: Path | None) -> None:
+    """A report that has been made: as JSON, or as the command prints it, and where its page is."""
+    if json:
+        say_json(report)
+        return
+    printed()
+    if html is not None:
+        say(f"the page: {html}")
 
 
 def table(rows: list[dict[str, Any]]) -> None:

@@ -30,6 +30,7 @@ from streams.replay import (
     column_of,
 )
 
+PACKED = 8  # what is compressed, or columnar, is taken for so many times its size
 PART_BYTES = 32 * 1024 * 1024  # about 150,000 events: a second or two of work
 _KINDS = {".jsonl": "jsonl", ".json": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 _MAPPING_KEYS = ("columns", "rename", "props", "default_type")
@@ -43,6 +44,14 @@ class Part(NamedTuple):
     start: int = 0
     end: int | None = None
 
+    @property
+    def bytes_to_read(self) -> int:
+        """About how many: of what is packed, once it is not."""
+        if self.end is not None:
+            return self.end - self.start
+        packed = self.kind == "parquet" or self.path.endswith(".gz")
+        return Path(self.path).stat().st_size * (PACKED if packed else 1)
+
 
 class Reading(msgspec.Struct):
     """What was read of one part, besides its events. Numbers of bad lines count from the part's first line."""
@@ -53,6 +62,37 @@ class Reading(msgspec.Struct):
     first_bad: list[tuple[int, str]] = []
     first_ts: int | None = None
     last_ts: int | None = None
+
+
+class FileReading(msgspec.Struct):
+    """What was read of one file. `bad_lines` are the first ones, as (line, why)."""
+
+    path: str
+    lines: int = 0
+    bad: int = 0
+    left_out: int = 0
+    bad_lines: list[tuple[int, str]] = []
+
+
+def by_file(paths: Sequence[Path], parts: Sequence[Part], readings: Sequence[Reading]) -> list[FileReading]:
+    """What was read of every file; `readings` are those of `parts`, in their order."""
+    files = {str(path): FileReading(str(path)) for path in paths}
+    for part, reading in zip(parts, readings, strict=True):
+        file = files[part.path]
+        room = BAD_LINES_SHOWN_MAX - len(file.bad_lines)
+        file.bad_lines += [(file.lines + number, why) for number, why in reading.first_bad[:room]]
+        file.lines += reading.lines
+        file.bad += reading.bad
+        file.left_out += reading.left_out
+    return list(files.values())
+
+
+def span_of(readings: Sequence[Reading]) -> tuple[int | None, int | None]:
+    """The moments of the first and of the last event of all."""
+    return (
+        min((reading.first_ts for reading in readings if reading.first_ts is not None), default=None),
+        max((reading.last_ts for reading in readings if reading.last_ts is not None), default=None),
+    )
 
 
 def kind_of(path: Path) -> str:

@@ -12,7 +12,8 @@ import msgspec
 
 from streams.backtest.diff import DiffTally
 from streams.backtest.measure import OutcomeTally, RuleTally, Tally
-from streams.backtest.run import FileReading, Result
+from streams.backtest.recordings import FileReading
+from streams.backtest.run import Result
 from streams.core.definition import Program, RuleDefinition
 from streams.core.ruleset import EngineOptions
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
-from zlib import crc32
 
 import msgspec
 
@@ -23,18 +22,15 @@ from streams.backtest.diff import DiffTally, compare
 from streams.backtest.interest import Interest
 from streams.backtest.measure import Tally, empty_tally, tally_visitor
 from streams.backtest.play import in_time, play, play_quietly, trial_ruleset
-from streams.backtest.recordings import PART_BYTES, Part, Reading, parts_of, read_part
+from streams.backtest.recordings import PART_BYTES, FileReading, Part, Reading, by_file, parts_of, read_part, span_of
+from streams.backtest.shards import SHARDS_MAX, ShardFiles, group
 from streams.core.definition import Program
 from streams.core.event import Event
 from streams.core.ruleset import EngineOptions, Ruleset
-from streams.replay import BAD_LINES_SHOWN_MAX, ReplayOptions
+from streams.replay import ReplayOptions
 
 IN_MEMORY_BYTES = 256 * 1024 * 1024  # of files: about a million events, about 1 GB as objects
 SHARD_BYTES = 64 * 1024 * 1024  # of files, for each shard: some 300,000 events at a time in a process
-SHARDS_MAX = 512
-PACKED = 8  # what is compressed, or columnar, is taken for so many times its size
-_SPILL_EVENTS = 50_000  # held by a reading process before it writes
-_FRAME_BYTES = 4
 _TOLD_EVERY_EVENTS = 5_000  # a progress bar moves some ten times a second
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
@@ -56,16 +52,6 @@ class Job(msgspec.Struct, frozen=True):
     mapping: ReplayOptions
     shards: int
     folder: str
-
-
-class FileReading(msgspec.Struct):
-    """What was read of one file. `bad_lines` are the first ones, as (line, why)."""
-
-    path: str
-    lines: int = 0
-    bad: int = 0
-    left_out: int = 0
-    bad_lines: list[tuple[int, str]] = []
 
 
 class Result(msgspec.Struct):
@@ -93,8 +79,7 @@ class _Process:
         self.job = job
         self.rulesets = [trial_ruleset(program, job.options) for program in job.programs]
         self.interest = Interest(self.rulesets)
-        self.encode = msgspec.msgpack.Encoder().encode
-        self.decode = msgspec.msgpack.Decoder(list[Event]).decode
+        self.files = ShardFiles(Path(job.folder), job.shards)
 
     def read(self, part: Part) -> tuple[Reading, Iterator[Event]]:
         reading = Reading()
@@ -104,33 +89,13 @@ class _Process:
         """Read one part into the folder's files: one for each shard."""
         number, part = numbered
         reading, events = self.read(part)
-        shards: list[list[Event]] = [[] for _ in range(self.job.shards)]
-        held = 0
-        for event in events:
-            shards[crc32(event.visitor.encode()) % self.job.shards].append(event)
-            held += 1
-            if held >= _SPILL_EVENTS:
-                self._write(number, shards)
-                held = 0
-        self._write(number, shards)
+        self.files.write(number, events)
         return reading
-
-    def _write(self, number: int, shards: list[list[Event]]) -> None:
-        for shard, events in enumerate(shards):
-            if events:
-                frame = self.encode(events)
-                with (Path(self.job.folder) / f"{shard:04}-{number:06}").open("ab") as file:
-                    file.write(len(frame).to_bytes(_FRAME_BYTES, "big") + frame)
-                events.clear()
 
     def play_shard(self, shard: int) -> Tallies:
         """Play what the folder has for one shard."""
-        visitors: dict[str, list[Event]] = {}
-        for path in sorted(Path(self.job.folder).glob(f"{shard:04}-*")):
-            with path.open("rb") as file:
-                while head := file.read(_FRAME_BYTES):
-                    group(self.decode(file.read(int.from_bytes(head, "big"))), visitors)
-            path.unlink()
+        visitors = self.files.read(shard)
+        self.files.forget(shard)
         return play_all(visitors, self.rulesets, self.interest)
 
 
@@ -147,16 +112,6 @@ def _spill(numbered: tuple[int, Part]) -> Reading:
 
 def _play_shard(shard: int) -> Tallies:
     return _process[0].play_shard(shard)
-
-
-def group(events: Iterable[Event], visitors: dict[str, list[Event]]) -> None:
-    """Put events with their visitors."""
-    for event in events:
-        found = visitors.get(event.visitor)
-        if found is None:
-            visitors[event.visitor] = [event]
-        else:
-            found.append(event)
 
 
 def play_all(
@@ -199,7 +154,7 @@ def backtest(
     """
     resources = resources or Resources()
     parts = parts_of(paths, resources.part_bytes)
-    size = sum(_bytes_of(part) for part in parts)
+    size = sum(part.bytes_to_read for part in parts)
     job = Job(tuple(programs), options, mapping, 1, "")
     if resources.processes <= 1 and size <= resources.in_memory_bytes:
         readings, shards = _in_memory(_Process(job), parts, progress)
@@ -254,22 +209,7 @@ def _mapper(job: Job, processes: int) -> Iterator[Callable[[Any, list[Any]], Ite
         yield pool.imap
 
 
-def _bytes_of(part: Part) -> int:
-    if part.end is not None:
-        return part.end - part.start
-    packed = part.kind == "parquet" or part.path.endswith(".gz")
-    return Path(part.path).stat().st_size * (PACKED if packed else 1)
-
-
 def _added(paths: Sequence[Path], parts: Sequence[Part], readings: list[Reading], shards: list[Tallies]) -> Result:
-    files = {str(path): FileReading(str(path)) for path in paths}
-    for part, reading in zip(parts, readings, strict=True):
-        file = files[part.path]
-        room = BAD_LINES_SHOWN_MAX - len(file.bad_lines)
-        file.bad_lines += [(file.lines + number, why) for number, why in reading.first_bad[:room]]
-        file.lines += reading.lines
-        file.bad += reading.bad
-        file.left_out += reading.left_out
     tallies, difference = shards[0].tallies, shards[0].difference
     for other in shards[1:]:
         for mine, theirs in zip(tallies, other.tallies, strict=True):
@@ -278,10 +218,11 @@ def _added(paths: Sequence[Path], parts: Sequence[Part], readings: list[Reading]
     for tally in tallies:
         for rule in tally.rules.values():
             rule.leads_ms.sort()
+    first_ts, last_ts = span_of(readings)
     return Result(
-        files=list(files.values()),
-        first_ts=min((reading.first_ts for reading in readings if reading.first_ts is not None), default=None),
-        last_ts=max((reading.last_ts for reading in readings if reading.last_ts is not None), default=None),
+        files=by_file(paths, parts, readings),
+        first_ts=first_ts,
+        last_ts=last_ts,
         tallies=tallies,
         difference=difference if len(tallies) == 2 else None,
     )

@@ -29,7 +29,6 @@ from streams.core.event import DEPTH_MAX, KEYS_MAX, Event
 from streams.replay import TARGETS, BadLine, ReplayError, ReplayOptions, Row, event_of_row
 
 ROWS_AT_A_TIME = 50_000
-_OBJECTS = ("props", "page", "context")
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?([eE][+-]?\d{1,3})?\Z")
 _WORDS: dict[str, Any] = {"true": True, "false": False, "null": None}
 _MEMORY_MAX = 100_000  # cells of a chunk that are remembered with their value
@@ -205,7 +204,10 @@ def rows_of(frame: pl.DataFrame, options: ReplayOptions, *, text: bool) -> Itera
     plain: list[tuple[str, Sequence[Any]]] = []
     nested: list[tuple[tuple[str, ...], Sequence[Any]]] = []
     mapped = {*options.columns.values()}
-    objects = {*_OBJECTS, options.props}
+    objects = {"page", "context", options.props}
+    # A column `props` that nothing is taken from may hold what it likes.
+    if options.adapt is not None or any(column.startswith("props.") for column in mapped):
+        objects.add("props")
     fields = set(options.adapt.fields.values()) if isinstance(options.adapt, FieldMapping) else set()
     for column in frame.get_columns():
         name = column.name
@@ -264,7 +266,7 @@ def _typed(text: str) -> Any:
 
 
 def _object(text: str) -> Any:
-    if text[:1] not in "{[":
+    if not text.startswith(("{", "[")):
         return text
     try:
         return json.loads(text, parse_constant=lambda _: None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -258,6 +258,8 @@ _SESSION_NUMBERS: Mapping[Operator, Kind] = {
     **dict.fromkeys((Operator.EQ, Operator.NE, Operator.GT, Operator.GTE, Operator.LT, Operator.LTE), _DURATION),
     Operator.BETWEEN: Bounds(_DURATION),
 }
+_LOWER, _UPPER = (Operator.GT, Operator.GTE), (Operator.LT, Operator.LTE)
+_TOUCHING = (Operator.GTE, Operator.LTE)  # both hold of the bound itself
 _NOT_FOR_SESSIONS = (Operator.CHANGED, Operator.SAME_AS)
 
 
@@ -349,20 +351,26 @@ class Where(Kind):
         whole = True
         for path in {test.field for test in tests}:
             here = [t for t in tests if t.field == path and not isinstance(t.value, StepValue)]
-            lows = [t for t in here if t.operator in (Operator.GT, Operator.GTE)]
-            highs = [t for t in here if t.operator in (Operator.LT, Operator.LTE)]
-            for low in lows:
-                for high in highs:
-                    touching = low.operator is Operator.GTE and high.operator is Operator.LTE
-                    if low.value > high.value or (low.value == high.value and not touching):  # type: ignore[operator]
-                        message = f"no number is both {low.operator}: {low.value} and {high.operator}: {high.value}"
-                        reader.fault(max(low.mark, high.mark, key=lambda mark: (mark.line, mark.column)), message)
-                        whole = False
+            for low, high, message in contradictions(here):
+                reader.fault(max(low.mark, high.mark, key=lambda mark: (mark.line, mark.column)), message)
+                whole = False
         return whole
 
     def schema(self) -> Schema:
         """A map of tests."""
         return {"$ref": "#/$defs/session_tests" if self.session else "#/$defs/where"}
+
+
+def contradictions(tests: Iterable[FieldTest]) -> Iterator[tuple[FieldTest, FieldTest, str]]:
+    """Of tests of one number: a lower and an upper bound with nothing between them, and what to say of it."""
+    tests = list(tests)
+    for low in tests:
+        for high in tests:
+            if low.operator not in _LOWER or high.operator not in _UPPER:
+                continue
+            least: Any = low.value
+            if least > high.value or (least == high.value and (low.operator, high.operator) != _TOUCHING):
+                yield low, high, f"no number is both {low.operator}: {least} and {high.operator}: {high.value}"
 
 
 def field_test_schema(*, session: bool = False) -> Schema:

@@ -18,7 +18,7 @@ from streams.core.definition import (
     SignalName,
 )
 from streams.core.score import ENTRIES_MAX, POINTS_MAX
-from streams.rulefiles.fields import BY_WORD
+from streams.rulefiles.fields import BY_WORD, contradictions
 from streams.rulefiles.findings import BROKEN
 from streams.rulefiles.forms import Fields, Form, FormKind, Key, Kind, ListOf
 from streams.rulefiles.matchers import FieldPath, MatcherKind, refuse_same_as
@@ -60,14 +60,8 @@ def _tests(fields: Fields, head: str) -> Any:
     )
     if not tests:
         return fields.fault(head, f"`{head}` needs something to compare with, such as `gte: 3`")
-    lows = [t for t in tests if t.operator in (Operator.GT, Operator.GTE)]
-    highs = [t for t in tests if t.operator in (Operator.LT, Operator.LTE)]
-    for low in lows:
-        for high in highs:
-            touching = low.operator is Operator.GTE and high.operator is Operator.LTE
-            if low.value > high.value or (low.value == high.value and not touching):  # type: ignore[operator]
-                message = f"no number is both {low.operator}: {low.value} and {high.operator}: {high.value}"
-                return fields.reader.fault(high.mark, message)
+    for _, high, message in contradictions(tests):
+        return fields.reader.fault(high.mark, message)
     return tests
 
 

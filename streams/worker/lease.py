@@ -6,8 +6,8 @@ a send that begins before then is the owner's. What was on its way already when 
 carry their offset, effects have deterministic ids.
 
 A process that thaws may join the group again before it looks at its lease, and have a new one. So each batch holds
-the *tenure* in which it began, which ends when the group knows the process by another member id: what began before
-somebody else may have had the partitions is not sent after.
+the *tenure* in which it began. It ends when the group comes to know the process by another member id, and when a
+hand-over gives a batch up: what began before somebody else may have had the partitions is not sent after.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ class Lease:
         self._grace_s = grace_s
         self._renewed_s = float("-inf")
         self._member = ""
-        self.tenure = 0  # how often the group has come to know us anew
+        self.tenure = 0
 
-    def belongs_to(self, member: str) -> None:
-        """The coordinator has answered us as `member`; to be told before the renewal."""
+    def end_tenure(self) -> None:
+        """What has begun is not to be sent any more."""
+        self.tenure += 1
+
+    def renew(self, member: str, at_s: float | None = None) -> None:
+        """The coordinator has answered a request of `member` that was sent at `at_s` (default: now)."""
         if self._member and member != self._member:
-            self.tenure += 1
+            self.end_tenure()  # before anybody may find the lease valid
         self._member = member
-
-    def renew(self, at_s: float | None = None) -> None:
-        """The coordinator has answered a request that was sent at `at_s` (default: now)."""
         self._renewed_s = max(self._renewed_s, now_s() if at_s is None else at_s)
 
     def lose(self) -> None:
@@ -90,8 +91,7 @@ class Lease:
             member = coordinator.member_id
             answered: bool = await beat()
             if answered:
-                self.belongs_to(member)
-                self.renew(sent_s)
+                self.renew(member, sent_s)
             elif member and coordinator.member_id != member:
                 self.lose()
             return answered

@@ -104,7 +104,9 @@ class Link:
         except TimeoutError:
             for task, batch in list(self._tasks.items()):
                 log.warning("batch_dropped", partition=batch.partition, records=len(batch.records))
-                # Its memory is ahead of the changelog: it is read again from there, by whoever gets the partition.
+                # Its memory is ahead of the changelog: it is read again from there, by whoever gets the partition, and
+                # what the producer still holds of it must not get there after that.
+                self.lease.end_tenure()
                 self.table.forget(batch.partition)
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -62,7 +62,8 @@ class RecordSender:
         self._timeout_s = timeout_s
         self._client_id = client_id
         self._producer: Any = None
-        self._under_way: dict[asyncio.Future[Any], int] = {}  # what is with the producer; its tenure
+        # What is with the producer: topic and partition of each record batch, and the tenure in which it began.
+        self._under_way: dict[asyncio.Future[Any], tuple[str, int, int]] = {}
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailableError."""
@@ -82,7 +83,7 @@ class RecordSender:
 
         async def guarded(node_id: Any, request: Any, **options: Any) -> Any:
             if isinstance(request, ProduceRequest):
-                if not self._of_this_tenure():
+                if any(self._left_over(topic, one) for topic, ones in request._topics for one, _ in ones):
                     raise NotOursError
                 if not self._lease.valid:
                     raise HeldBackError
@@ -91,13 +92,17 @@ class RecordSender:
         async def fenced(node_id: Any, **options: Any) -> Any:
             conn = await connection(node_id, **options)
             if conn is not None and conn.connected() and not isinstance(conn._writer, FencedWriter):
-                conn._writer = FencedWriter(conn._writer, lambda: self._of_this_tenure() and self._lease.valid)
+                conn._writer = FencedWriter(conn._writer, lambda: self._lease.valid and not self._left_over())
             return conn
 
         client.send, client._get_conn = guarded, fenced
 
-    def _of_this_tenure(self) -> bool:
-        return all(tenure == self._lease.tenure for tenure in self._under_way.values())
+    def _left_over(self, topic: str | None = None, partition: int = -1) -> bool:
+        """Whether something of an earlier tenure is with the producer: for this partition, or for any."""
+        return any(
+            tenure != self._lease.tenure and (topic is None or (topic, partition) == (its_topic, its_partition))
+            for its_topic, its_partition, tenure in self._under_way.values()
+        )
 
     async def close(self) -> None:
         """Send what is under way, as far as it goes within a second; close."""
@@ -129,7 +134,7 @@ class RecordSender:
                 for topic, some in rows.items():
                     for batch in self._batches(some):
                         sent = await self._producer.send_batch(batch, topic, partition=partition)
-                        self._under_way[sent] = began
+                        self._under_way[sent] = (topic, partition, began)
                         sent.add_done_callback(self._over)
                         acknowledgements.append((sent, batch.record_count()))
                 # Shielded: what is given up here is with the producer still, and must not go out in a later tenure.

@@ -78,7 +78,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def on_partitions_assigned(self, assigned: set[Any], generation_id: int = 0) -> None:
         """The group has just let us in: that is as good as a heartbeat."""
-        self.app.link.lease.renew()
+        self.app.link.lease.renew(self._consumer._coordinator.member_id)
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def poll(self, active: set[Any], timeout_s: float, generation: int) -> Mapping[Any, list[Any]]:

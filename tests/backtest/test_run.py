@@ -19,6 +19,7 @@ from streams.backtest.lines import event_maker
 from streams.backtest.recordings import parts_of
 from streams.backtest.run import Result
 from streams.backtest.tables import quick_rows, rows_of
+from streams.core.event import Event
 from streams.embedded.recorded_shop import OPTIONS, RECORDING
 from streams.replay import ReplayError, ReplayOptions, event_of_row
 from tests.backtest.support import MINUTE, T0, result_of, rule, rules_dir
@@ -133,6 +134,16 @@ USUAL = {
     "visitor": st.just("v") | CELLS, "type": st.just("search") | CELLS, "id": st.none() | st.just("i") | CELLS,
     "ts": st.sampled_from(["1700000000000", "1700000000"]) | CELLS,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", ["", "{", "[1]", "x"])
+def test_a_column_props_that_is_not_asked_for_may_hold_anything(cell: str) -> None:
+    frame = pl.DataFrame([{"visitor": "v", "ts": "1700000000000", "type": "a", "props": cell, "more": '{"n": 1}'}])
+    (row,) = rows_of(frame, ReplayOptions(props="more"), text=True)
+    assert not isinstance(row, str)
+    made = event_of_row(row, b"id", 1, ReplayOptions(props="more"))
+    assert isinstance(made, Event)
+    assert made.props == {"n": 1}
 
 
 @given(

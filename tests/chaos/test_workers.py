@@ -49,7 +49,6 @@ def test_workers_come_and_go(shared: Build) -> None:
 @pytest.mark.parametrize("point", [
     "before-effects", "within-changelog"
 ])  # fmt: skip
-@pytest.mark.slow
 @pytest.mark.fault("a worker frozen (SIGSTOP) past its session, and thawed")
 def test_a_thawed_worker_does_not_write(shared: Build, point: str) -> None:
     """Frozen between two steps of a batch: the worst moment. Its rows' signatures prove what it wrote, and when."""

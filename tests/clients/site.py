@@ -5,28 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from streams.settings import Settings
 from tests.clients.support import SERVER_KEY
 from tests.http.support import read_topic
+from tests.support.waiting import wait_for
 
-WAIT_S = 60.0  # clients try again after some seconds, browsers send in batches
-_POLL_S = 0.1
 _EVENTS_METRIC = re.compile(r'^avert_events_total\{result="(\w+)"\} (\S+)$', re.MULTILINE)
-
-
-def wait_for(condition: Callable[[], bool], what: Callable[[], str] = lambda: "it did not happen") -> None:
-    """Return when it holds; fail after WAIT_S with `what`."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, what()
-        time.sleep(_POLL_S)
 
 
 class Site:

@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 from tests.clients.flaky import FlakyProxy, Spoil
 from tests.clients.pages import Pages
-from tests.clients.site import Site, wait_for
+from tests.clients.site import Site
+from tests.support.waiting import wait_for
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser") if (found := shutil.which(name))), None)
 # What a person's browser says: some SDKs send nothing for one that says it is driven by a program.

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from streams.embedded.child import Child, ChildError, PortLease, kafka_answers, redis_answers
 from streams.embedded.stack import EmbeddedBroker, EmbeddedCache, Stack
+from tests.support.waiting import wait_for
 
 
 def gone(pid: int) -> bool:
@@ -22,15 +22,6 @@ def gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-
-
-def wait_for(condition, timeout_s: float = 10.0) -> bool:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 async def test_broker_gives_back_what_was_sent(broker: str, unique: str) -> None:
@@ -115,4 +106,4 @@ def test_children_do_not_outlive_their_parent(ending: str) -> None:
     parent = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     pids = [int(word) for word in parent.stdout.split()]
     assert len(pids) == 2
-    assert wait_for(lambda: all(gone(pid) for pid in pids))
+    wait_for(lambda: all(gone(pid) for pid in pids), "the children have gone")

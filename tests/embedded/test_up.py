@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,10 @@ import pytest
 from streams.embedded.child import ChildError
 from streams.embedded.local import Local, answers
 from streams.settings import Settings
+from tests.support.waiting import wait_for
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
 SETTINGS = Settings(rules_dir=RULES, partitions=2)
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 40.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +51,7 @@ def test_killed_part_is_started_again_and_the_pipeline_works(local: Local, name:
         ready = answers(f"{local.worker_url}/readyz") and answers(f"{local.api_url}/readyz")
         return local.pid(name) not in (None, before) and ready
 
-    wait_for(works_again)
+    wait_for(works_again, "the pipeline works again")
     assert suggested(local) == ["search-dead-end"]
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from streams.http.app import build_app, build_services
 from streams.http.caller import Services
 from streams.keys import Keys, TokenSecret, WriteKey
 from streams.settings import Settings
+from tests.support.waiting import until as eventually
 
 WRITE = {"x-write-key": "wk_shop"}
 SERVER = {"authorization": "Bearer sk_secret"}
@@ -88,16 +88,6 @@ async def read_topic(settings: Settings, name: str) -> list[Any]:
         return sorted(records, key=lambda record: (record.partition, record.offset))
     finally:
         await consumer.stop()
-
-
-async def eventually(condition: Callable[[], bool | Awaitable[bool]], timeout_s: float = 20.0) -> None:
-    """Wait until it holds."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            held = condition()
-            if held if isinstance(held, bool) else await held:
-                return
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -74,7 +74,7 @@ async def test_a_broker_that_dies_is_noticed_and_found_again(settings: Settings)
             async def accepted() -> bool:
                 return (await api.send({**EVENT, "id": "after"})).status_code == 202
 
-            await eventually(accepted, 40)
+            await eventually(accepted)
             assert "after" in {kept["id"] for kept in await api.events()}
 
 

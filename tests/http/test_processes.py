@@ -37,7 +37,7 @@ class Processes(Process):
 
     async def listening(self) -> tuple[str, list[int]]:
         """Where all of them listen, and their metrics ports."""
-        await eventually(lambda: bool(self.says("api_processes_listening")), 60)
+        await eventually(lambda: bool(self.says("api_processes_listening")))
         said = self.says("api_processes_listening")
         return f"http://127.0.0.1:{said['port']}", said["metrics_ports"]
 

@@ -8,7 +8,7 @@ import redis.asyncio as redis
 
 from streams.delivery import Delivery
 from streams.embedded.stack import EmbeddedCache
-from streams.http import progress
+from streams.http import listening
 from streams.http.reading import SuggestionReader
 from tests.http.support import delivering, eventually
 
@@ -64,8 +64,8 @@ async def test_many_wait_and_each_is_woken_at_its_own_offset(
 async def test_nobody_listens_unless_somebody_waits(
     reader: SuggestionReader, delivery: Delivery, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_IDLE_S", 0.0)
-    monkeypatch.setattr(progress, "_POLL_S", 0.05)
+    monkeypatch.setattr(listening, "_IDLE_S", 0.0)
+    monkeypatch.setattr(listening, "_POLL_S", 0.05)
     await reader.read("v", 0)
     assert await listeners(valkey) == 0
     await reader.wait_for(0, 0, 30)
@@ -79,8 +79,8 @@ async def test_nobody_listens_unless_somebody_waits(
 async def test_a_log_that_began_anew_is_not_taken_for_the_old_one(
     reader: SuggestionReader, delivery: Delivery, valkey: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_IDLE_S", 0.0)
-    monkeypatch.setattr(progress, "_POLL_S", 0.05)
+    monkeypatch.setattr(listening, "_IDLE_S", 0.0)
+    monkeypatch.setattr(listening, "_POLL_S", 0.05)
     await delivery.deliver([], {0: 1000})
     assert await reader.wait_for(0, 5, LONG_MS)
 

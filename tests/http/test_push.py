@@ -117,8 +117,8 @@ async def test_others_changes_are_not_told(served: Served, delivery: Delivery) -
 async def test_one_process_has_one_subscription_and_none_without_need(
     served: Served, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.http.changes._IDLE_S", 0.0)
-    monkeypatch.setattr("streams.http.changes._POLL_S", 0.05)
+    monkeypatch.setattr("streams.http.listening._IDLE_S", 0.0)
+    monkeypatch.setattr("streams.http.listening._POLL_S", 0.05)
     async with redis.Redis.from_url(redis_url) as valkey:
         async def listeners(count: int) -> bool:
             return int((await valkey.pubsub_numsub("avert:changes"))[0][1]) == count

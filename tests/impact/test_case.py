@@ -14,7 +14,7 @@ from streams import cli
 from streams.backtest.interest import Interest
 from streams.backtest.play import play, trial_ruleset
 from streams.backtest.recordings import Reading, parts_of, read_part
-from streams.backtest.run import group
+from streams.backtest.shards import group
 from streams.core.event import Event
 from streams.core.ruleset import EngineOptions
 from streams.embedded.recorded_shop import RECORDING

@@ -9,7 +9,7 @@ import math
 import re
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,9 +37,9 @@ from tests.ops.tools import (
     records,
     selectors_in,
 )
+from tests.support.waiting import wait_for
 
 SCRAPES_MIN = 12  # at one a second: what a rate window of 10 s needs, and something to draw
-WAIT_S = 60.0
 
 # What Grafana puts in. A rate window is at least four scrapes.
 SUBSTITUTED = {
@@ -144,7 +144,7 @@ def scrape_config(folder: Path, local: Local) -> Path:
 
 def loaded(client: httpx.Client, local: Local) -> Run:
     """Send waves until Prometheus has seen enough of them, and until everything sent is done."""
-    until(lambda: answers(client), "Prometheus answers")
+    wait_for(lambda: answers(client), "Prometheus answers")
     begin_s = time.time()
     load = Load(local.api_url, local.keys.write, local.keys.server)
     run = Run(client, begin_s, begin_s, {}, load.visitors, {})
@@ -167,8 +167,8 @@ def loaded(client: httpx.Client, local: Local) -> Run:
         receipts = run.ask("query", query="sum(avert_receipts_total)")["result"]
         return float(done[0]["value"][1]) == float(sent[0]["value"][1]) + float(receipts[0]["value"][1])
 
-    until(another_wave_was_enough, "Prometheus has scraped both processes a dozen times")
-    until(all_is_done_and_scraped, "the worker has done everything that was sent")
+    wait_for(another_wave_was_enough, "Prometheus has scraped both processes a dozen times")
+    wait_for(all_is_done_and_scraped, "the worker has done everything that was sent")
     # What rules are worth is computed for one scrape and shown at the next; then Prometheus has to have both.
     done_s = time.time()
 
@@ -176,7 +176,7 @@ def loaded(client: httpx.Client, local: Local) -> Run:
         found = run.ask("query", query="max(avert_worth_timestamp_seconds)")["result"]
         return bool(found) and float(found[0]["value"][1]) > done_s + 2  # the totals are told once a second
 
-    until(worth_is_of_after_the_load, "the API has computed what rules are worth from all that was done")
+    wait_for(worth_is_of_after_the_load, "the API has computed what rules are worth from all that was done")
     pages = {url: httpx.get(f"{url}/metrics").content for url in (local.worker_url, local.api_metrics_url)}
     return run._replace(end_s=time.time(), pages=pages, averted=averted(local))
 
@@ -196,14 +196,6 @@ def answers(client: httpx.Client) -> bool:
         return client.get("/-/ready").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Ask again and again; fail, and say what never came true."""
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"in vain for {WAIT_S:g} s: {what}"
-        time.sleep(0.05)
 
 
 def filled_in(expr: str) -> str:

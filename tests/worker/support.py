@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -10,7 +9,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,23 +23,10 @@ from streams.worker.partition import PartitionMemory
 from streams.worker.table import _tombstone_offset
 from streams.worker.topics import changelog_name
 from streams.worker.totals import is_line
+from tests.support.waiting import until
 from tests.worker.small import SMALL, Small
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S_MAX = 60.0  # for a condition; far above what it takes
-
-
-async def until(condition: Callable[[], Any], what: str, within_s: float = WAIT_S_MAX) -> Any:
-    """Wait until the condition (a call or a coroutine's) is true, and return its value."""
-    deadline = asyncio.get_running_loop().time() + within_s
-    while True:
-        value = condition()
-        if asyncio.iscoroutine(value):
-            value = await value
-        if value:
-            return value
-        assert asyncio.get_running_loop().time() < deadline, f"not within {within_s} s: {what}"
-        await asyncio.sleep(0.1)
 
 
 def test_settings(broker: str, unique: str, **more: Any) -> Settings:

@@ -46,7 +46,7 @@ class Coordinator:
 @pytest.mark.parametrize(("age_s", "valid"), [(9.9, True), (10.0, False), (10.1, False)])
 def test_lease_is_valid_for_less_than_the_session_timeout(clock: Clock, age_s: float, valid: bool) -> None:
     lease = Lease(TIMEOUT_S, 0)
-    lease.renew()
+    lease.renew("me")
     clock.now_s += age_s
     assert lease.valid == valid
 
@@ -90,7 +90,7 @@ async def test_late_heartbeat_within_the_grace_lets_the_send_go_on() -> None:
     lease = Lease(TIMEOUT_S, 5.0)
     waiting = asyncio.create_task(lease.require())
     await asyncio.sleep(0)
-    lease.renew()
+    lease.renew("me")
     await waiting
 
 
@@ -116,3 +116,12 @@ async def test_the_first_heartbeat_begins_no_other_tenure(clock: Clock) -> None:
     for _ in range(3):
         await coordinator._do_heartbeat()
     await lease.require(began)
+
+
+def test_another_member_id_ends_the_tenure_before_the_lease_is_valid_again() -> None:
+    lease = Lease(TIMEOUT_S, 0)
+    lease.renew("me")
+    began = lease.tenure
+    lease.lose()
+    lease.renew("me, anew")  # let in again, without a heartbeat
+    assert (lease.valid, lease.tenure == began) == (True, False)

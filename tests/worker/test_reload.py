@@ -14,12 +14,13 @@ import pytest
 from streams.core.ruleset import EngineOptions, Ruleset
 from streams.errors import BrokerUnavailableError, RuleFileError
 from streams.rulefiles.load import compile_files
-from streams.rulefiles.watch import take
+from streams.rulefiles.watch import Snapshot, take
 from streams.settings import Settings
 from streams.telemetry import RULES_BROKEN, RULES_DIRECTORY_DIFFERS, RULES_INFO, RULES_RELOADS
 from streams.worker import reload as reload_module
 from streams.worker.reload import Rules
 from streams.worker.reload_topic import Publication, publication_of
+from tests.support.waiting import until
 
 OUTCOMES = "currency: EUR\noutcomes:\n  chat: {kind: anti_conversion, when: {event: chat_opened}, cost: 5}\n"
 RULE = "rule: r\nprevents: chat\nwhen: {{event: search}}\nsuggest: {{placement: p, title: {title}}}\n"
@@ -82,11 +83,19 @@ class Worker:
         directory.mkdir(exist_ok=True)
         monkeypatch.setattr(reload_module, "RulesTopic", lambda settings: Reader(topic))
         self.used: list[Ruleset] = []
+        self.looks = 0  # at the directory
         self.rules = Rules(Settings(rules_dir=directory, rules_poll_ms=1), OPTIONS, self.used.append)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Worker]:
         await self.rules.start()
+        look = self.rules._watcher.look
+
+        def counted() -> Snapshot | None:
+            self.looks += 1
+            return look()
+
+        self.rules._watcher.look = counted
         tasks = [asyncio.create_task(self.rules.watch()), asyncio.create_task(self.rules.follow())]
         try:
             yield self
@@ -103,17 +112,13 @@ class Worker:
         assert self.rules.ruleset is not None
         return self.rules.ruleset.rules[0].definition.suggest.title[0][1]
 
-    async def until(self, wanted: Any) -> None:
-        async with asyncio.timeout(10):
-            while not wanted():  # noqa: ASYNC110 - of metrics and files, which tell nobody
-                await asyncio.sleep(0.001)
-
     async def looked(self) -> None:
-        """What lies in the directory has been seen and dealt with."""
+        """What lies in the directory has been seen and dealt with: it is looked at again."""
         digest = take(self.directory).digest
-        await self.until(lambda: self.rules._watcher.last and self.rules._watcher.last.digest == digest)
-        for _ in range(3):
-            await asyncio.sleep(0.005)
+        watcher = self.rules._watcher
+        await until(lambda: watcher.last and watcher.last.digest == digest)
+        seen = self.looks
+        await until(lambda: self.looks > seen)
 
 
 def write(directory: Path, title: str = "One", *, text: str | None = None) -> str:
@@ -166,7 +171,7 @@ async def test_a_change_is_published_and_comes_into_force_through_the_topic(topi
     write(worker.directory)
     async with worker.running():
         digest = write(worker.directory, "Two")
-        await worker.until(lambda: worker.title == "Two")
+        await until(lambda: worker.title == "Two")
         assert topic.digests[1:] == [digest]
         assert topic.records[-1].version == worker.rules.ruleset.version
         assert metric(RULES_DIRECTORY_DIFFERS) == 0
@@ -179,19 +184,19 @@ async def test_a_change_of_an_old_checkout_is_a_change(topic: Topic, worker: Wor
     write(worker.directory, "Old checkout")
     async with worker.running():
         write(worker.directory, "Edited here")
-        await worker.until(lambda: worker.title == "Edited here")
+        await until(lambda: worker.title == "Edited here")
 
 
 async def test_what_others_publish_comes_into_force(topic: Topic, worker: Worker, tmp_path: Path) -> None:
     write(worker.directory)
     async with worker.running():
         topic.append(published(tmp_path, "Theirs"))
-        await worker.until(lambda: worker.title == "Theirs")
-        await worker.until(lambda: metric(RULES_DIRECTORY_DIFFERS) == 1)
+        await until(lambda: worker.title == "Theirs")
+        await until(lambda: metric(RULES_DIRECTORY_DIFFERS) == 1)
         write(worker.directory, "Theirs")  # the checkout arrives here too: no news
         await worker.looked()
         assert len(topic.records) == 2
-        await worker.until(lambda: metric(RULES_DIRECTORY_DIFFERS) == 0)
+        await until(lambda: metric(RULES_DIRECTORY_DIFFERS) == 0)
 
 
 async def test_a_slow_checkout_rolls_nobody_back(topic: Topic, worker: Worker, tmp_path: Path) -> None:
@@ -199,7 +204,7 @@ async def test_a_slow_checkout_rolls_nobody_back(topic: Topic, worker: Worker, t
     async with worker.running():
         for title in ("Two", "Three"):
             topic.append(published(tmp_path, title))
-            await worker.until(lambda title=title: worker.title == title)
+            await until(lambda title=title: worker.title == title)
         write(worker.directory, "Two")
         await worker.looked()
         write(worker.directory, "Three")
@@ -213,7 +218,7 @@ async def test_going_back_on_purpose_is_a_change(topic: Topic, worker: Worker) -
     async with worker.running():
         for title in ("Two", "One"):
             write(worker.directory, title)
-            await worker.until(lambda title=title: worker.title == title)
+            await until(lambda title=title: worker.title == title)
         assert len(topic.records) == 3
         assert topic.digests[0] == topic.digests[2]
 
@@ -224,13 +229,13 @@ async def test_what_is_broken_replaces_nothing(topic: Topic, worker: Worker) -> 
     async with worker.running():
         version = worker.rules.ruleset.version
         write(worker.directory, text=BROKEN)
-        await worker.until(lambda: metric(RULES_RELOADS, "broken") == before + 1)
+        await until(lambda: metric(RULES_RELOADS, "broken") == before + 1)
         assert metric(RULES_BROKEN, "directory") == 1
         assert metric(RULES_DIRECTORY_DIFFERS) == 1
         assert (worker.title, len(topic.records)) == ("One", 1)
         assert metric(RULES_INFO, version) == 1
         write(worker.directory, "One")  # mended, to what it was
-        await worker.until(lambda: metric(RULES_BROKEN, "directory") == 0)
+        await until(lambda: metric(RULES_BROKEN, "directory") == 0)
         assert len(worker.used) == 1
 
 
@@ -241,7 +246,7 @@ async def test_a_defect_of_the_loader_costs_no_rules(
     async with worker.running():
         monkeypatch.setattr(reload_module, "compile_files", lambda *_: 1 / 0)
         write(worker.directory, "Two")
-        await worker.until(lambda: metric(RULES_BROKEN, "directory") == 1)
+        await until(lambda: metric(RULES_BROKEN, "directory") == 1)
         assert worker.title == "One"
 
 
@@ -250,10 +255,10 @@ async def test_a_publication_that_this_program_cannot_use(topic: Topic, worker: 
     unusable = msgspec.structs.replace(published(tmp_path, "X"), digest="x", files={"r.yaml": "of an Avert to come"})
     async with worker.running():
         topic.append(unusable)
-        await worker.until(lambda: metric(RULES_BROKEN, "topic") == 1)
+        await until(lambda: metric(RULES_BROKEN, "topic") == 1)
         assert worker.title == "One"
         topic.append(published(tmp_path, "Two"))
-        await worker.until(lambda: worker.title == "Two")
+        await until(lambda: worker.title == "Two")
         assert metric(RULES_BROKEN, "topic") == 0
 
 
@@ -298,17 +303,17 @@ async def test_while_the_broker_is_down_a_change_waits(topic: Topic, worker: Wor
         topic.down = True
         before = metric(RULES_RELOADS, "unpublished")
         write(worker.directory, "Two")
-        await worker.until(lambda: metric(RULES_RELOADS, "unpublished") > before)
+        await until(lambda: metric(RULES_RELOADS, "unpublished") > before)
         assert worker.title == "One"
         topic.down = False
-        await worker.until(lambda: worker.title == "Two")
+        await until(lambda: worker.title == "Two")
 
 
 async def test_a_version_that_went_is_shown_no_more(worker: Worker) -> None:
     write(worker.directory)
     async with worker.running():
         write(worker.directory, "Two")
-        await worker.until(lambda: worker.title == "Two")
+        await until(lambda: worker.title == "Two")
         shown = {sample.labels["version"] for family in RULES_INFO.collect() for sample in family.samples}
         assert worker.used[1].version in shown
         assert worker.used[0].version not in shown

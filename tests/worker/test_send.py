@@ -28,16 +28,14 @@ async def topic_on(broker: str, name: str) -> str:
 async def test_what_the_producer_holds_while_the_group_forgets_us_is_not_sent(broker: str, unique: str) -> None:
     topic = await topic_on(broker, f"{unique}-rows")
     lease = Lease(10.0, 0.0)
-    lease.belongs_to("a")
-    lease.renew()
+    lease.renew("a")
     sender = RecordSender(broker, lease, 10.0, "test")
     await sender.start()
     try:
         assert await sender.send(0, {topic: ROWS}, sender.tenure) == [Written(0, 1)]
         sending = asyncio.create_task(sender.send(0, {topic: ROWS}, sender.tenure))
         await asyncio.sleep(0)  # it has asked its lease, and handed the rows to the producer
-        lease.belongs_to("a, anew")
-        lease.renew()
+        lease.renew("a, anew")
         with pytest.raises(BrokerUnavailableError, match="NotOursError"):
             await sending
         assert await sender.send(0, {topic: ROWS}, sender.tenure) == [Written(1, 1)]
@@ -50,8 +48,7 @@ async def test_what_the_producer_holds_while_no_heartbeat_is_answered_waits_for_
 ) -> None:
     topic = await topic_on(broker, f"{unique}-rows")
     lease = Lease(10.0, 0.0)
-    lease.belongs_to("a")
-    lease.renew()
+    lease.renew("a")
     sender = RecordSender(broker, lease, 10.0, "test")
     await sender.start()
     try:
@@ -60,7 +57,7 @@ async def test_what_the_producer_holds_while_no_heartbeat_is_answered_waits_for_
         lease.lose()
         done, _ = await asyncio.wait([sending], timeout=0.5)
         assert not done
-        lease.renew()
+        lease.renew("a")
         assert await sending == [Written(0, 1)]
     finally:
         await sender.close()
@@ -69,8 +66,7 @@ async def test_what_the_producer_holds_while_no_heartbeat_is_answered_waits_for_
 async def test_what_was_given_up_is_not_sent_in_a_later_tenure(broker: str, unique: str) -> None:
     topic = await topic_on(broker, f"{unique}-rows")
     lease = Lease(10.0, 0.0)
-    lease.belongs_to("a")
-    lease.renew()
+    lease.renew("a")
     sender = RecordSender(broker, lease, 10.0, "test")
     await sender.start()
     try:
@@ -79,10 +75,28 @@ async def test_what_was_given_up_is_not_sent_in_a_later_tenure(broker: str, uniq
         lease.lose()
         sending.cancel()
         await asyncio.wait([sending])
-        lease.belongs_to("a, anew")
-        lease.renew()
+        lease.renew("a, anew")
         await asyncio.wait(sender._under_way)  # until the producer has let it go
         assert await sender.send(0, {topic: ROWS}, sender.tenure) == [Written(0, 1)]
+    finally:
+        await sender.close()
+
+
+async def test_what_is_left_of_an_earlier_tenure_does_not_stop_other_partitions(broker: str, unique: str) -> None:
+    left, other = await topic_on(broker, f"{unique}-left"), await topic_on(broker, f"{unique}-other")
+    lease = Lease(10.0, 0.0)
+    lease.renew("a")
+    sender = RecordSender(broker, lease, 10.0, "test")
+    await sender.start()
+    try:
+        sending = asyncio.create_task(sender.send(0, {left: ROWS}, sender.tenure))
+        await asyncio.sleep(0)
+        lease.lose()  # the producer tries again every 0.1 s
+        lease.end_tenure()
+        lease.renew("a")
+        assert await sender.send(0, {other: ROWS}, sender.tenure) == [Written(0, 1)]
+        with pytest.raises(BrokerUnavailableError, match="NotOursError"):
+            await sending
     finally:
         await sender.close()
 
@@ -90,8 +104,7 @@ async def test_what_was_given_up_is_not_sent_in_a_later_tenure(broker: str, uniq
 async def test_all_connections_of_the_producer_are_fenced(broker: str, unique: str) -> None:
     topic = await topic_on(broker, f"{unique}-rows")
     lease = Lease(10.0, 0.0)
-    lease.belongs_to("a")
-    lease.renew()
+    lease.renew("a")
     sender = RecordSender(broker, lease, 10.0, "test")
     await sender.start()
     try:

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from streams.backtest.run import FileReading
+from streams.backtest.recordings import FileReading
 from streams.core.definition import Program
 from streams.impact.case.draft import drafts_of
 from streams.impact.case.judge import RATE_FALSE, VISITORS_MIN, Finding

@@ -12,13 +12,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from zlib import crc32
 
 import msgspec
 import numpy as np
 
-from streams.backtest.recordings import Part, Reading, parts_of, read_part
-from streams.backtest.run import PACKED, SHARDS_MAX, FileReading, group
+from streams.backtest.recordings import FileReading, Part, Reading, by_file, parts_of, read_part, span_of
+from streams.backtest.shards import SHARDS_MAX, ShardFiles, group
 from streams.core.definition import Program
 from streams.core.effects import OutcomeRecord
 from streams.core.event import Event
@@ -30,13 +29,11 @@ from streams.impact.case.judge import Finding, Judged, judge
 from streams.impact.case.lanes import Lane
 from streams.impact.case.steps import Antecedent
 from streams.impact.case.visitor import Everything, Visit, Watcher
-from streams.replay import BAD_LINES_SHOWN_MAX, ReplayOptions
+from streams.replay import ReplayOptions
 
 IN_MEMORY_BYTES = 64 * 1024 * 1024  # of files: about 500,000 events, about 450 MB as objects with all their fields
 SHARD_BYTES = 32 * 1024 * 1024  # of files, for each shard: half of that
 CANDIDATES_MAX = 60  # findings that are gone through again: those shown, and what turns out to be the same visitors
-_SPILL_EVENTS = 50_000
-_FRAME_BYTES = 4
 _DAY_MS = 86_400_000
 
 Progress = Callable[[str, int, int], None]
@@ -103,7 +100,7 @@ def study(
     """Read the recordings and find out what came before their anti-conversions. Raises ReplayError."""
     watcher = Watcher(program, options)
     parts = parts_of(paths)
-    size = sum(_bytes_of(part) for part in parts)
+    size = sum(part.bytes_to_read for part in parts)
     with tempfile.TemporaryDirectory(prefix="avert-case-") as folder:
         if size <= in_memory_bytes:
             readings, shards = _held(parts, mapping, progress)
@@ -119,9 +116,7 @@ def study(
         for visit in told.again(watcher, shards, lambda done: progress("looking again", done, total)):
             again.add(visit)
     return Studied(
-        _files(paths, parts, readings),
-        min((one.first_ts for one in readings if one.first_ts is not None), default=None),
-        max((one.last_ts for one in readings if one.last_ts is not None), default=None),
+        by_file(paths, parts, readings), *span_of(readings),
         watcher.lanes, counts, costs, names, judged, candidates, again,
     )  # fmt: skip
 
@@ -196,53 +191,11 @@ def _held(parts: Sequence[Part], mapping: ReplayOptions, progress: Progress) -> 
 def _spilled(
     parts: Sequence[Part], mapping: ReplayOptions, folder: Path, number: int, progress: Progress
 ) -> tuple[list[Reading], Shards]:
-    encode = msgspec.msgpack.Encoder().encode
-    decode = msgspec.msgpack.Decoder(list[Event]).decode
-    held: list[list[Event]] = [[] for _ in range(number)]
-
-    def write() -> None:
-        for shard, events in enumerate(held):
-            if events:
-                frame = encode(events)
-                with (folder / f"events-{shard:04}").open("ab") as file:
-                    file.write(len(frame).to_bytes(_FRAME_BYTES, "big") + frame)
-                events.clear()
-
-    def shards() -> Iterator[dict[str, list[Event]]]:
-        for path in sorted(folder.glob("events-*")):
-            visitors: dict[str, list[Event]] = {}
-            with path.open("rb") as file:
-                while head := file.read(_FRAME_BYTES):
-                    group(decode(file.read(int.from_bytes(head, "big"))), visitors)
-            yield visitors
-
+    files = ShardFiles(folder, number)
     readings = []
     for done, part in enumerate(parts):
         progress("reading", done, len(parts))
         reading = Reading()
-        for held_events, event in enumerate(read_part(part, mapping, Everything(), reading), 1):
-            held[crc32(event.visitor.encode()) % number].append(event)
-            if held_events % _SPILL_EVENTS == 0:
-                write()
-        write()
+        files.write(0, read_part(part, mapping, Everything(), reading))
         readings.append(reading)
-    return readings, shards
-
-
-def _bytes_of(part: Part) -> int:
-    if part.end is not None:
-        return part.end - part.start
-    packed = part.kind == "parquet" or part.path.endswith(".gz")
-    return Path(part.path).stat().st_size * (PACKED if packed else 1)
-
-
-def _files(paths: Sequence[Path], parts: Sequence[Part], readings: Sequence[Reading]) -> list[FileReading]:
-    files = {str(path): FileReading(str(path)) for path in paths}
-    for part, reading in zip(parts, readings, strict=True):
-        file = files[part.path]
-        room = BAD_LINES_SHOWN_MAX - len(file.bad_lines)
-        file.bad_lines += [(file.lines + number, why) for number, why in reading.first_bad[:room]]
-        file.lines += reading.lines
-        file.bad += reading.bad
-        file.left_out += reading.left_out
-    return list(files.values())
+    return readings, lambda: filter(None, map(files.read, range(number)))
