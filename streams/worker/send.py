@@ -62,8 +62,7 @@ class RecordSender:
         self._timeout_s = timeout_s
         self._client_id = client_id
         self._producer: Any = None
-        # What is with the producer: topic and partition of each record batch, and the tenure in which it began.
-        self._under_way: dict[asyncio.Future[Any], tuple[str, int, int]] = {}
+        self._under_way: dict[asyncio.Future[Any], int] = {}  # what is with the producer; its tenure
 
     async def start(self) -> None:
         """Connect. Raises BrokerUnavailableError."""
@@ -83,7 +82,7 @@ class RecordSender:
 
         async def guarded(node_id: Any, request: Any, **options: Any) -> Any:
             if isinstance(request, ProduceRequest):
-                if any(self._left_over(topic, one) for topic, ones in request._topics for one, _ in ones):
+                if self._left_over():
                     raise NotOursError
                 if not self._lease.valid:
                     raise HeldBackError
@@ -97,12 +96,9 @@ class RecordSender:
 
         client.send, client._get_conn = guarded, fenced
 
-    def _left_over(self, topic: str | None = None, partition: int = -1) -> bool:
-        """Whether something of an earlier tenure is with the producer: for this partition, or for any."""
-        return any(
-            tenure != self._lease.tenure and (topic is None or (topic, partition) == (its_topic, its_partition))
-            for its_topic, its_partition, tenure in self._under_way.values()
-        )
+    def _left_over(self) -> bool:
+        """Whether something of an earlier tenure is with the producer, which fails at its next attempt."""
+        return any(tenure != self._lease.tenure for tenure in self._under_way.values())
 
     async def close(self) -> None:
         """Send what is under way, as far as it goes within a second; close."""
@@ -134,7 +130,7 @@ class RecordSender:
                 for topic, some in rows.items():
                     for batch in self._batches(some):
                         sent = await self._producer.send_batch(batch, topic, partition=partition)
-                        self._under_way[sent] = (topic, partition, began)
+                        self._under_way[sent] = began
                         sent.add_done_callback(self._over)
                         acknowledgements.append((sent, batch.record_count()))
                 # Shielded: what is given up here is with the producer still, and must not go out in a later tenure.

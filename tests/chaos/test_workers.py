@@ -58,10 +58,10 @@ def test_a_thawed_worker_does_not_write(shared: Build, point: str) -> None:
         house.act(f"frozen {point}")
         zombie, life = frozen.writer, frozen.program
         other = house.hand("b")
-        house.until(lambda: other.ready, "the other one has taken over")
-        house.rest(3.0)
+        house.until(
+            lambda: all(writers[-1] == other.writer for writers in house.writers().values()), "the other one writes"
+        )
         taken_over = house.writers()
-        assert all(writers[-1] == other.writer for writers in taken_over.values()), taken_over
         house.act("thawed")
         frozen.signal(signal.SIGCONT)
         house.until(lambda: life.child.exit_code is not None or "rejoin" in life.log_text(), "it notices")

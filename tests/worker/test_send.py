@@ -82,25 +82,6 @@ async def test_what_was_given_up_is_not_sent_in_a_later_tenure(broker: str, uniq
         await sender.close()
 
 
-async def test_what_is_left_of_an_earlier_tenure_does_not_stop_other_partitions(broker: str, unique: str) -> None:
-    left, other = await topic_on(broker, f"{unique}-left"), await topic_on(broker, f"{unique}-other")
-    lease = Lease(10.0, 0.0)
-    lease.renew("a")
-    sender = RecordSender(broker, lease, 10.0, "test")
-    await sender.start()
-    try:
-        sending = asyncio.create_task(sender.send(0, {left: ROWS}, sender.tenure))
-        await asyncio.sleep(0)
-        lease.lose()  # the producer tries again every 0.1 s
-        lease.end_tenure()
-        lease.renew("a")
-        assert await sender.send(0, {other: ROWS}, sender.tenure) == [Written(0, 1)]
-        with pytest.raises(BrokerUnavailableError, match="NotOursError"):
-            await sending
-    finally:
-        await sender.close()
-
-
 async def test_all_connections_of_the_producer_are_fenced(broker: str, unique: str) -> None:
     topic = await topic_on(broker, f"{unique}-rows")
     lease = Lease(10.0, 0.0)
