@@ -51,8 +51,7 @@ class Caller:
     """One request's caller: where from, with which key, with which token; and when."""
 
     __slots__ = (
-        "_presented", "_services", "accept_language", "address", "key", "last_event_id", "now_ms", "origin", "query",
-        "refuses_tracking", "token",
+        "_headers", "_presented", "_services", "address", "key", "now_ms", "query", "refuses_tracking", "token",
     )
 
     def __init__(self, request: Request, services: Services) -> None:
@@ -66,21 +65,34 @@ class Caller:
         presented = credentials(_text(headers.get(b"authorization")))
         settings = services.settings
         self._services = services
+        self._headers = headers
         self._presented = presented
         self.query: dict[str, str] = query
-        self.accept_language = _text(headers.get(b"accept-language"))
-        self.last_event_id = _text(headers.get(b"last-event-id"))
         self.now_ms = int(time.time() * 1000)
         peer = scope.get("client")
         forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1")
         self.address = network_of(client_address(peer[0] if peer else "", forwarded, settings.proxy_hops))
-        self.origin = _text(headers.get(b"origin"))
         # A beacon can set no header: key and token may stand in the query.
         self.key: str | None = _text(headers.get(b"x-write-key")) or query.get("key") or presented
         self.token: str | None = _text(headers.get(b"x-visitor-token")) or query.get("token") or presented
         self.refuses_tracking: bool = headers.get(b"sec-gpc", b"").strip() == b"1" or (
             settings.honour_dnt and headers.get(b"dnt", b"").strip() == b"1"
         )
+
+    @property
+    def accept_language(self) -> str | None:
+        """The header of that name."""
+        return _text(self._headers.get(b"accept-language"))
+
+    @property
+    def last_event_id(self) -> str | None:
+        """The header of that name: what a stream's client saw last."""
+        return _text(self._headers.get(b"last-event-id"))
+
+    @property
+    def origin(self) -> str | None:
+        """The header of that name: the page that a browser speaks for."""
+        return _text(self._headers.get(b"origin"))
 
     async def admit(self) -> None:
         """Count the request against its address. Raises TooManyRequestsError."""
