@@ -15,6 +15,24 @@ from typing import Any
 LIBRARIES = ("faust-streaming", "aiokafka", "msgspec")
 
 
+class PerEvent:
+    """What a measured run comes to: for one that has so many events, seconds and CPU seconds of all processes."""
+
+    events: int
+    seconds: float
+    cpu_s: float
+
+    @property
+    def rate(self) -> float:
+        """Events a second."""
+        return self.events / self.seconds
+
+    @property
+    def cpu_s_per_m(self) -> float:
+        """CPU seconds a million events."""
+        return self.cpu_s / self.events * 1e6
+
+
 def machine() -> str:
     """Processor, cores, Python and the libraries whose versions matter."""
     cpuinfo = Path("/proc/cpuinfo")

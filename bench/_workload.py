@@ -184,6 +184,9 @@ def write_rules(directory: Path, wanted: tuple[Job, ...]) -> Path:
 # --- the clickstream --------------------------------------------------------------------------------------------------
 
 
+_encode = msgspec.json.Encoder().encode
+
+
 class Record(NamedTuple):
     """One record of the log: timestamp in ms, key, value."""
 
@@ -204,7 +207,6 @@ def clickstream(events: int, visitors: int, seed: int = 1, start_ms: int = START
 
 def _visitor(name: str, events: int, seed: int, start_ms: int) -> Iterator[Record]:
     chance = random.Random(f"{seed} {name}")
-    encode = msgspec.json.Encoder().encode
     types, weights = zip(*_NEXT, strict=True)
     at = start_ms + chance.randrange(60 * MINUTE_MS)
     kinds = [*chance.choices(types, weights, k=events - 1), "page_view"]
@@ -215,22 +217,16 @@ def _visitor(name: str, events: int, seed: int, start_ms: int) -> Iterator[Recor
                 at += SESSION_TIMEOUT_MS + chance.randrange(60 * MINUTE_MS)
         if number == events - 1:
             at += CLOSING_GAP_MS
-        yield Record(
-            at,
-            name,
-            encode(
-                {
-                    "id": f"{chance.getrandbits(64):016x}",
-                    "visitor": name,
-                    "type": kind,
-                    "ts": at,
-                    "received": at,
-                    "page": {"url": f"https://shop.example/p/{number}", "path": f"/p/{number}"},
-                    "props": _props(kind, chance),
-                    "context": {"device": "mobile"},
-                }
-            ),
-        )
+        yield _record(f"{chance.getrandbits(64):016x}", at, name, kind, number, _props(kind, chance))
+
+
+def _record(id_: str, at: int, visitor: str, kind: str, page: int, props: dict[str, Any]) -> Record:
+    event = {
+        "id": id_, "visitor": visitor, "type": kind, "ts": at, "received": at,
+        "page": {"url": f"https://shop.example/p/{page}", "path": f"/p/{page}"},
+        "props": props, "context": {"device": "mobile"},
+    }
+    return Record(at, visitor, _encode(event))
 
 
 def _props(kind: str, chance: random.Random) -> dict[str, Any]:
@@ -249,25 +245,9 @@ def _props(kind: str, chance: random.Random) -> dict[str, Any]:
 def sparse_clickstream(events: int, visitors: int, rules: int, types: int = 20, seed: int = 1) -> Iterator[Record]:
     """The log for `sparse_jobs`: each event has one type of `types`, and an item that sometimes concerns a rule."""
     chance = random.Random(seed)
-    encode = msgspec.json.Encoder().encode
     for number in range(events):
         at = START_MS + number * 10
         name = f"v{chance.randrange(visitors):06d}"
         index = chance.randrange(max(rules, types))
         item = f"i{index}{chance.choice(('', 'b', 'c'))}" if chance.random() < 0.3 else f"x{index}"
-        yield Record(
-            at,
-            name,
-            encode(
-                {
-                    "id": f"{chance.getrandbits(64):016x}",
-                    "visitor": name,
-                    "type": f"t{index % types}",
-                    "ts": at,
-                    "received": at,
-                    "page": {"url": "https://shop.example/p/1", "path": "/p/1"},
-                    "props": {"item": item},
-                    "context": {"device": "mobile"},
-                }
-            ),
-        )
+        yield _record(f"{chance.getrandbits(64):016x}", at, name, f"t{index % types}", 1, {"item": item})

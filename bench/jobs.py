@@ -29,7 +29,7 @@ from bench import _log as log
 from bench._matches import MatchReader
 from bench._peers import BENCH_JOBS, PARTITIONS, PEERS_BY_NAME, Entry, Peer
 from bench._processes import ROOT, Program, leased_port
-from bench._report import last_line, load_average, machine, say, table
+from bench._report import PerEvent, last_line, load_average, machine, say, table
 from bench._shop import Log, shop_log
 from bench._tree import TreeWatch
 from streams.embedded.local import answers
@@ -42,7 +42,7 @@ _POLL_S = 0.005
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(PerEvent):
     """One run of one peer."""
 
     peer: str
@@ -55,16 +55,6 @@ class Run:
     matches: int  # records in the output topic
     right: bool  # they are the reference's, each once
     load_average: float
-
-    @property
-    def rate(self) -> float:
-        """Events a second."""
-        return self.events / self.seconds
-
-    @property
-    def cpu_s_per_m(self) -> float:
-        """CPU seconds a million events."""
-        return self.cpu_s / self.events * 1e6
 
 
 async def make_log(bootstrap: str, prefix: str, made: Log | None) -> None:

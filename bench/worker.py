@@ -26,7 +26,7 @@ from bench import _log as log
 from bench._fifty import write_fifty
 from bench._processes import Program, leased_port, seconds_of, worker
 from bench._reference import expected_matches
-from bench._report import last_line, load_average, machine, say, table
+from bench._report import PerEvent, last_line, load_average, machine, say, table
 from bench._workload import SESSION_TIMEOUT_MS, Job, Record, clickstream, jobs, write_rules
 from streams.embedded.stack import EmbeddedCache
 from streams.settings import Settings
@@ -48,7 +48,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(PerEvent):
     """One run."""
 
     name: str
@@ -56,16 +56,6 @@ class Measured:
     seconds: float
     cpu_s: float
     matches: int
-
-    @property
-    def rate(self) -> float:
-        """Events a second."""
-        return self.events / self.seconds
-
-    @property
-    def cpu_s_per_m(self) -> float:
-        """CPU seconds of the whole process for a million events."""
-        return self.cpu_s / self.events * 1e6
 
 
 async def _run_avert(work: Work, name: str) -> Measured:

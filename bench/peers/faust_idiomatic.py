@@ -8,13 +8,13 @@ absence is looked for at the visitor's next event, as is usual; Faust has no tim
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from typing import Any
 
 import faust
 
 from bench._workload import SESSION_TIMEOUT_MS, Job, jobs
+from bench.peers._faust import make_app
 
 
 class Click(faust.Record, serializer="json"):
@@ -99,19 +99,7 @@ _HANDLERS = {"count": _count, "guarded": _count, "missing": _missing, "sequence"
 
 def main(broker: str, topic: str, app_id: str, partitions: int, rules: int) -> None:
     """Run until SIGTERM."""
-    app = faust.App(
-        app_id,
-        broker=f"kafka://{broker}",
-        store="memory://",
-        topic_partitions=partitions,
-        web_enabled=False,
-        datadir=tempfile.mkdtemp(prefix="faust-"),
-        topic_disable_leader=True,
-        topic_allow_declare=True,
-        broker_rebalance_timeout=6.0,
-        stream_wait_empty=False,
-        worker_redirect_stdouts=False,
-    )
+    app = make_app(app_id, broker, partitions, topic_allow_declare=True)
     clicks = app.topic(topic, value_type=Click)
     matches = app.topic(f"{app_id}-matches", value_type=Match, partitions=partitions)
     table = app.Table("visitors", default=dict, partitions=partitions)

@@ -7,12 +7,12 @@ absence is looked for at the visitor's next event. Prints the time of the first 
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from typing import Any
 
 import faust
 
+from bench.peers._faust import make_app
 from bench.peers._jobs import ABSENCE_MS, END, JOBS, START, absence_role, overdue
 
 
@@ -56,19 +56,7 @@ def _look(table: Any, click: Click, job_name: str) -> list[int]:
 
 def main(broker: str, topic: str, app_id: str, out: str, job_name: str, partitions: int, commit_s: float) -> None:
     """Run until SIGTERM."""
-    app = faust.App(
-        app_id,
-        broker=f"kafka://{broker}",
-        store="memory://",
-        topic_partitions=partitions,
-        web_enabled=False,
-        datadir=tempfile.mkdtemp(prefix="faust-"),
-        topic_disable_leader=True,
-        broker_rebalance_timeout=6.0,
-        broker_commit_interval=commit_s,
-        stream_wait_empty=False,
-        worker_redirect_stdouts=False,
-    )
+    app = make_app(app_id, broker, partitions, broker_commit_interval=commit_s)
     clicks = app.topic(topic, value_type=Click)
     matches = app.topic(out, value_type=Match, partitions=partitions)
     table = app.Table("visitors", partitions=partitions)

@@ -67,6 +67,15 @@ def _checkout(random: Random, total: float) -> Visit:
     yield Act("checkout_started", {"cart_total": total}, "/checkout", _think(random, 1.0))
 
 
+def _to_checkout(random: Random) -> Generator[Act, bool, float]:
+    """All the way to the checkout, unless the cart stays empty; returns the cart's total."""
+    yield from _arrive(random)
+    total = yield from _fill_cart(random)
+    if total:
+        yield from _checkout(random, total)
+    return total
+
+
 def _pay(random: Random, total: float) -> Generator[Act, bool, str]:
     """The rest of the checkout; returns the order's number."""
     order = f"A{random.randrange(10**6):06}"
@@ -120,11 +129,9 @@ def help_looper(random: Random) -> Visit:
 
 def staller(random: Random) -> Visit:
     """Stops in the middle of the checkout, and thinks."""
-    yield from _arrive(random)
-    total = yield from _fill_cart(random)
+    total = yield from _to_checkout(random)
     if not total:
         return
-    yield from _checkout(random, total)
     accepted = yield Act("page_view", path="/checkout", think_s=_think(random, 4.0), look=True)
     if accepted or random.random() < 0.25:
         yield from _pay(random, total)
@@ -132,11 +139,9 @@ def staller(random: Random) -> Visit:
 
 def coupon_hunter(random: Random) -> Visit:
     """Tries voucher codes from all over the web."""
-    yield from _arrive(random)
-    total = yield from _fill_cart(random)
+    total = yield from _to_checkout(random)
     if not total:
         return
-    yield from _checkout(random, total)
     accepted = False
     for _ in range(random.randint(2, 4)):
         code = f"{random.choice(('SAVE', 'HELLO', 'VIP'))}{random.randint(5, 30)}"
@@ -188,11 +193,9 @@ def phone_seeker(random: Random) -> Visit:
 
 def regretter(random: Random) -> Visit:
     """Buys, and regrets."""
-    yield from _arrive(random)
-    total = yield from _fill_cart(random)
+    total = yield from _to_checkout(random)
     if not total:
         return
-    yield from _checkout(random, total)
     order = yield from _pay(random, total)
     accepted = yield Act("return_policy_viewed", {}, "/help/returns", _think(random, 1.5), look=True)
     if not accepted:

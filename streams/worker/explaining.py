@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from hmac import compare_digest
 from pathlib import Path
@@ -75,8 +76,50 @@ class AdminKeysNow:
         return self._keys
 
 
-class Explainer:
-    """Answers from what the worker has in memory; everything in its event loop."""
+class VisitorRoute(ABC):
+    """Answers about one visitor from what the worker has in memory; everything in its event loop."""
+
+    def __init__(
+        self,
+        keys: Callable[[], tuple[str, ...]],
+        memories: Callable[[], list[PartitionMemory]],
+        partitions: Callable[[], int],
+    ) -> None:
+        """`memories`: the recovered partitions; `partitions`: how many the clickstream has."""
+        self._keys = keys
+        self._memories = memories
+        self._partitions = partitions
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """One request."""
+        if not admitted(request, self._keys()):
+            return refused(401, "an admin key is needed")
+        visitor = request.query.get("visitor")
+        if not visitor:
+            return refused(400, "`visitor` is needed")
+        refusal = self.refusal(request)
+        if refusal is not None:
+            return refusal
+        partition = partition_of(visitor, self._partitions())
+        memory = next((memory for memory in self._memories() if memory.partition == partition), None)
+        if memory is None:
+            return refused(421, f"partition {partition} is with another worker, or not recovered yet")
+        answer = self.answer(request, visitor, memory, memory.rows.get(visitor))
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+    def refusal(self, _request: web.Request) -> web.Response | None:
+        """Why this request has no answer, whoever the visitor is."""
+        return None
+
+    @abstractmethod
+    def answer(
+        self, request: web.Request, visitor: str, memory: PartitionMemory, row: bytes | None
+    ) -> msgspec.Struct:
+        """What is said of the visitor; `row` is what is kept of them."""
+
+
+class Explainer(VisitorRoute):
+    """Why, and why not."""
 
     def __init__(
         self,
@@ -85,33 +128,28 @@ class Explainer:
         partitions: Callable[[], int],
         ruleset: Callable[[], Ruleset | None],
     ) -> None:
-        """`memories`: the recovered partitions; `partitions`: how many the clickstream has."""
-        self._keys = keys
-        self._memories = memories
-        self._partitions = partitions
+        """Of the rules in force."""
+        super().__init__(keys, memories, partitions)
         self._ruleset = ruleset
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """One request."""
-        if not admitted(request, self._keys()):
-            return refused(401, "an admin key is needed")
-        visitor, rule, ruleset = request.query.get("visitor"), request.query.get("rule"), self._ruleset()
-        if not visitor:
-            return refused(400, "`visitor` is needed")
+    def refusal(self, request: web.Request) -> web.Response | None:
+        """Without rules, or of a rule that there is not."""
+        rule, ruleset = request.query.get("rule"), self._ruleset()
         if ruleset is None:
             return refused(503, "not ready")
         if rule is not None and all(rule != known.id for known in ruleset.program.rules):
             return refused(404, "there is no such rule")
-        partition = partition_of(visitor, self._partitions())
-        memory = next((memory for memory in self._memories() if memory.partition == partition), None)
-        if memory is None:
-            return refused(421, f"partition {partition} is with another worker, or not recovered yet")
-        row = memory.rows.get(visitor)
+        return None
+
+    def answer(
+        self, request: web.Request, visitor: str, memory: PartitionMemory, row: bytes | None
+    ) -> ExplainedNow:
+        """Each rule's conditions."""
+        ruleset = self._ruleset()
+        assert ruleset is not None  # noqa: S101  # see refusal(); nothing runs in between
         state = None if row is None else decode_visitor(visitor, row)
-        answer = ExplainedNow(
-            visitor, partition, memory.clock, ruleset.version, tuple(explain(state, ruleset, memory.clock, rule))
-        )
-        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+        rules = tuple(explain(state, ruleset, memory.clock, request.query.get("rule")))
+        return ExplainedNow(visitor, memory.partition, memory.clock, ruleset.version, rules)
 
 
 def admitted(request: web.Request, keys: tuple[str, ...]) -> bool:

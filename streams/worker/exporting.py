@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,7 +13,7 @@ from aiohttp import web
 
 from streams.core.session import NEVER, Session, Visitor
 from streams.core.visitor import decode_visitor
-from streams.worker.explaining import admitted, partition_of, refused
+from streams.worker.explaining import VisitorRoute
 from streams.worker.partition import PartitionMemory
 
 
@@ -28,35 +27,13 @@ class KeptNow(msgspec.Struct, frozen=True):
     state: dict[str, Any] | None
 
 
-class Exporter:
-    """Answers from what the worker has in memory; everything in its event loop."""
+class Exporter(VisitorRoute):
+    """All that is kept."""
 
-    def __init__(
-        self,
-        keys: Callable[[], tuple[str, ...]],
-        memories: Callable[[], list[PartitionMemory]],
-        partitions: Callable[[], int],
-    ) -> None:
-        """`memories`: the recovered partitions; `partitions`: how many the clickstream has."""
-        self._keys = keys
-        self._memories = memories
-        self._partitions = partitions
-
-    async def handle(self, request: web.Request) -> web.Response:
-        """One request."""
-        if not admitted(request, self._keys()):
-            return refused(401, "an admin key is needed")
-        visitor = request.query.get("visitor")
-        if not visitor:
-            return refused(400, "`visitor` is needed")
-        partition = partition_of(visitor, self._partitions())
-        memory = next((memory for memory in self._memories() if memory.partition == partition), None)
-        if memory is None:
-            return refused(421, f"partition {partition} is with another worker, or not recovered yet")
-        row = memory.rows.get(visitor)
+    def answer(self, _request: web.Request, visitor: str, memory: PartitionMemory, row: bytes | None) -> KeptNow:
+        """The state, and what its row weighs."""
         state = None if row is None else readable(decode_visitor(visitor, row))
-        kept = KeptNow(visitor, partition, memory.clock, len(row or b""), state)
-        return web.Response(body=msgspec.json.encode(kept), content_type="application/json")
+        return KeptNow(visitor, memory.partition, memory.clock, len(row or b""), state)
 
 
 def readable(state: Visitor) -> dict[str, Any]:

@@ -32,18 +32,30 @@ def stops_meanwhile(house: House, name: str) -> None:
     hand.stop()
 
 
-@pytest.mark.fault(f"the broker frozen (SIGSTOP) for {OUTAGE_S:g} s; a worker asked to stop meanwhile")
-def test_frozen_broker(build: Build) -> None:
+@contextmanager
+def two_workers(build: Build) -> Iterator[tuple[KafkaNode, House]]:
+    """A broker of the test's own, two workers, load."""
     with KafkaNode(libs=fetch_libs()) as node, build(node.address, "1 node").open() as house:
         house.hand("a")
         house.hand("b")
         house.begin()
         house.all_ready()
+        yield node, house
+
+
+def outlast(house: House) -> None:
+    """The outage goes on for OUTAGE_S; a worker is asked to stop meanwhile."""
+    house.rest(2.0)
+    stops_meanwhile(house, "b")
+    house.rest(OUTAGE_S - 2.0 - house.stops[-1])
+
+
+@pytest.mark.fault(f"the broker frozen (SIGSTOP) for {OUTAGE_S:g} s; a worker asked to stop meanwhile")
+def test_frozen_broker(build: Build) -> None:
+    with two_workers(build) as (node, house):
         house.act("the broker is frozen")
         node.child.signal(signal.SIGSTOP)
-        house.rest(2.0)
-        stops_meanwhile(house, "b")
-        house.rest(OUTAGE_S - 2.0 - house.stops[-1])
+        outlast(house)
         house.over()
         node.child.signal(signal.SIGCONT)
         house.finish()
@@ -51,16 +63,10 @@ def test_frozen_broker(build: Build) -> None:
 
 @pytest.mark.fault(f"the broker killed (SIGKILL), and back after {OUTAGE_S:g} s; a worker asked to stop meanwhile")
 def test_killed_broker(build: Build) -> None:
-    with KafkaNode(libs=fetch_libs()) as node, build(node.address, "1 node").open() as house:
-        house.hand("a")
-        house.hand("b")
-        house.begin()
-        house.all_ready()
+    with two_workers(build) as (node, house):
         house.act("the broker is killed")
         node.kill()
-        house.rest(2.0)
-        stops_meanwhile(house, "b")
-        house.rest(OUTAGE_S - 2.0 - house.stops[-1])
+        outlast(house)
         node.start()
         house.over()
         house.finish()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import http.client
 import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Literal, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Literal
+
+from tests.clients.loopback import Loopback
 
 Spoil = Literal["refused", "lost"]  # answered with 500 and not handed on; handed on, and the answer lost
 _FORWARD_TIMEOUT_S = 30.0
 _HOP_HEADERS = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"})
 
 
-class FlakyProxy:
+class FlakyProxy(Loopback):
     """Hands requests on to `target_port`. Of each path the first `tries` POSTs are spoiled."""
 
     def __init__(self, target_port: int, spoil: Spoil, tries: int = 1) -> None:
@@ -32,26 +33,12 @@ class FlakyProxy:
                 return spoil
 
         Handler.target_port = target_port
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_port
-        self._thread = threading.Thread(target=self._server.serve_forever, name="flaky", daemon=True)
+        super().__init__(Handler)
 
     @staticmethod
     def spoils(path: str) -> bool:
         """Whether events are sent there: flags and configurations are asked once, and their loss is no loss."""
         return not path.startswith(("/flags", "/decide"))
-
-    def __enter__(self) -> Self:
-        """Listen."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """Close."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10.0)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from tests.clients.loopback import Loopback
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / ".cache" / "clients" / "pages"  # `python -m tests.clients.install` puts them there
@@ -18,22 +17,9 @@ class _Handler(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-class Pages:
+class Pages(Loopback):
     """A static web server on loopback."""
 
     def __init__(self) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(BUILT)))
-        self._server.daemon_threads = True
-        self.origin = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="pages", daemon=True)
-
-    def __enter__(self) -> Self:
-        """Listen."""
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """Close."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10.0)
+        super().__init__(partial(_Handler, directory=str(BUILT)))
+        self.origin = f"http://127.0.0.1:{self.port}"

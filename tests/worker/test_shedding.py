@@ -19,7 +19,7 @@ from streams.worker.machine import core_machine
 from streams.worker.partition import PartitionMemory
 from tests.chaos.oracle import expected
 from tests.core.build import DAY, HOUR, MINUTE, compiled, count, event, outcome, rule
-from tests.worker.test_totals import NOW, World, live, recovered
+from tests.worker.test_totals import NOW, World, after_deaths
 
 MOST = 3
 
@@ -119,17 +119,10 @@ def log_of(seed: int) -> list[Any]:
 @pytest.mark.parametrize("seed", range(30))
 async def test_effects_totals_and_rows_are_exact_after_deaths_at_any_record_batch(seed: int) -> None:
     chance, log, world = random.Random(seed), log_of(seed), World(1)
-    deaths = 0
-    for _ in range(12):
-        world.appends_left = chance.randrange(25)
-        deaths += not await live(world, MACHINE, log, chance)
-    world.appends_left = None
-    assert await live(world, MACHINE, log, chance)
-    assert deaths > 0
+    memory = await after_deaths(world, MACHINE, log, chance)
 
     want = expected(log, ruleset(), "clicks")
     assert want.results[EventResult.SHED] > 10
-    memory = recovered(world, MACHINE)
     assert memory.totals.lines == want.totals.lines
     found = {effect["id"] for effect in map(msgspec.json.decode, world.effects) if "id" in effect}
     assert found == {key[1] for key in want.effects if key[0] not in ("withdrawal", "deadletter")}

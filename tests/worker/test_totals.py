@@ -175,6 +175,18 @@ async def live(world: World, machine: Machine, log: list[Any], chance: random.Ra
     return True
 
 
+async def after_deaths(world: World, machine: Machine, log: list[Any], chance: random.Random) -> PartitionMemory:
+    """What is recovered after a dozen lives, some cut off at a record batch, and one that did all that was left."""
+    deaths = 0
+    for _ in range(12):
+        world.appends_left = chance.randrange(25)
+        deaths += not await live(world, machine, log, chance)
+    world.appends_left = None
+    assert await live(world, machine, log, chance)
+    assert deaths > 0
+    return recovered(world, machine)
+
+
 @pytest.mark.parametrize("seed", range(30))
 async def test_totals_are_exact_after_deaths_at_any_record_batch(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
@@ -183,16 +195,10 @@ async def test_totals_are_exact_after_deaths_at_any_record_batch(seed: int, monk
     machine = core_machine(rules)
     log = log_of(seed, rules)
     world = World(chance.choice([1, 2, 100]))
-    deaths = 0
-    for _ in range(12):
-        world.appends_left = chance.randrange(25)
-        deaths += not await live(world, machine, log, chance)
-    world.appends_left = None
-    assert await live(world, machine, log, chance)
-    assert deaths > 0
+    memory = await after_deaths(world, machine, log, chance)
 
     want = expected(log, rules, "clicks")
-    assert recovered(world, machine).totals.lines == want.totals.lines
+    assert memory.totals.lines == want.totals.lines
     # The same for whoever reads the topics: each id once.
     found = {effect.get("id", "w" + effect.get("suggestion", "")): effect for effect in map(_decoded, world.effects)}
     assert totals_of(found).lines == totals_of(want.effects).lines
