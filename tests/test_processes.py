@@ -11,6 +11,7 @@ import msgspec
 
 from streams.processes import Program, builtins_of, keep, settings_of
 from streams.settings import Settings
+from tests.support.pids import gone
 
 
 class Told:
@@ -29,10 +30,6 @@ class Told:
         self.heard[number] = line.decode().strip()
         if len(self.heard) == self._count and "7" not in self.heard.values():
             os.kill(os.getpid(), signal.SIGTERM)
-
-
-def gone(pid: int) -> bool:
-    return not Path(f"/proc/{pid}").exists()
 
 
 async def test_each_is_told_its_own_line_and_a_signal_ends_all() -> None:

@@ -80,11 +80,9 @@ class _Front:
         app.router.add_get("/readyz", self._ready)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/v1/explain", self._explain)
-        runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)
         await runner.setup()
-        await web.TCPSite(
-            runner, self._settings.worker_http_host, self._settings.worker_http_port, shutdown_timeout=0.5
-        ).start()
+        await web.TCPSite(runner, self._settings.worker_http_host, self._settings.worker_http_port).start()
         host, port = runner.addresses[0][:2]
         log.info("worker_processes_http", address=f"http://{host}:{port}", processes=len(self._ports))
         try:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from streams.embedded.child import Child, ChildError, PortLease, kafka_answers, redis_answers
 from streams.embedded.stack import EmbeddedBroker, EmbeddedCache, Stack
+from tests.support.pids import gone
 from tests.support.waiting import wait_for
-
-
-def gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 async def test_broker_gives_back_what_was_sent(broker: str, unique: str) -> None:

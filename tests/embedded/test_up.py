@@ -15,6 +15,7 @@ import pytest
 from streams.embedded.child import ChildError
 from streams.embedded.local import Local, answers
 from streams.settings import Settings
+from tests.support.pids import children_of, gone
 from tests.support.waiting import wait_for
 
 RULES = Path(__file__).resolve().parents[2] / "rules"
@@ -71,8 +72,8 @@ def test_signal_ends_everything_within_ten_seconds(number: signal.Signals) -> No
     for line in process.stdout:
         if line.startswith("Ctrl-C"):
             break
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = children_of(process.pid)
     assert len(children) == 4
     process.send_signal(number)
     assert process.wait(10) == 0
-    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in children if not gone(pid)]

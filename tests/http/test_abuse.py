@@ -17,9 +17,9 @@ import pytest
 from streams.http.access import Access
 from streams.keys import Keys, TokenSecret
 from streams.settings import Settings
+from tests.http.process import api_process
 from tests.http.served import Served, serving
 from tests.http.support import SERVER, WRITE, delivering, eventually, now_ms, suggestion
-from tests.http.test_main import api_process
 
 HEAD = b"POST /v1/events HTTP/1.1\r\nHost: x\r\nX-Write-Key: wk_shop\r\n"
 

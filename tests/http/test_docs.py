@@ -13,8 +13,8 @@ import httpx
 from streams.core.effects import Refusal
 from streams.errors import AvertError
 from streams.settings import Settings
+from tests.http.process import api_process
 from tests.http.support import eventually, read_topic
-from tests.http.test_main import api_process
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 # Reasons that only the worker can give: about records, not about events.

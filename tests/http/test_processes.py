@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,59 +16,31 @@ import pytest
 from streams.errors import SettingsError
 from streams.http.processes import supervise
 from streams.settings import Settings
+from tests.http.process import Process, api_process
 from tests.http.sse import event_source
 from tests.http.support import delivering, eventually, suggestion
-from tests.http.test_main import Process
+from tests.support.pids import children_of, gone
 
-PROGRAM = """
-import sys
-from streams.cli import main
-sys.exit(main(["api", "--processes", sys.argv[1]]))
-"""
 KEYS = {
     "write_keys": [{"key": "wk_shop"}], "server_keys": ["sk_secret"],
     "token_secrets": [{"id": "k", "secret": "0123456789abcdef"}],
 }
 
 
-class Processes(Process):
-    """The supervisor and what it says."""
-
-    async def listening(self) -> tuple[str, list[int]]:
-        """Where all of them listen, and their metrics ports."""
-        await eventually(lambda: bool(self.says("api_processes_listening")))
-        said = self.says("api_processes_listening")
-        return f"http://127.0.0.1:{said['port']}", said["metrics_ports"]
-
-
 @asynccontextmanager
-async def processes(settings: Settings, folder: Path, count: int = 2, **changes: str) -> AsyncIterator[Processes]:
+async def processes(settings: Settings, folder: Path, **changes: str) -> AsyncIterator[Process]:
+    """Two, with the keys KEYS."""
     keys = folder / "keys.json"
     keys.write_text(json.dumps(KEYS))
-    environment = {
-        "AVERT_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "AVERT_REDIS_URL": settings.redis_url,
-        "AVERT_TOPIC_PREFIX": settings.topic_prefix, "AVERT_APP_ID": settings.app_id,
-        "AVERT_PARTITIONS": str(settings.partitions),
-        "AVERT_API_PORT": "0", "AVERT_METRICS_PORT": "0", "AVERT_LOG_FORMAT": "json", "AVERT_KEYS_FILE": str(keys),
-        **changes,
-    }
-    process = Processes(await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, str(count), env=environment, stderr=asyncio.subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
-    ))
-    try:
-        yield process
-    finally:
-        if process.process.returncode is None:
-            await process.end()
-        await process.process.wait()
-        await process.reading
+    async with api_process(settings, "--processes", "2", AVERT_KEYS_FILE=str(keys), **changes) as api:
+        yield api
 
 
-def children_of(process: Processes) -> list[int]:
-    """Whom the supervisor started."""
-    pid = process.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+async def listening(api: Process) -> tuple[str, list[int]]:
+    """Where all of them listen, and their metrics ports."""
+    await eventually(lambda: bool(api.says("api_processes_listening")))
+    said = api.says("api_processes_listening")
+    return f"http://127.0.0.1:{said['port']}", said["metrics_ports"]
 
 
 async def requests_by_process(ports: list[int]) -> list[float]:
@@ -82,7 +53,7 @@ async def requests_by_process(ports: list[int]) -> list[float]:
 
 async def test_all_serve_on_one_port_and_each_has_its_own_metrics(settings: Settings, tmp_path: Path) -> None:
     async with processes(settings, tmp_path) as api:
-        url, ports = await api.listening()
+        url, ports = await listening(api)
         assert len(set(ports)) == 2
         sent = 0
 
@@ -101,7 +72,7 @@ async def test_all_serve_on_one_port_and_each_has_its_own_metrics(settings: Sett
 
 async def test_limits_hold_for_all_of_them_together(settings: Settings, tmp_path: Path) -> None:
     async with processes(settings, tmp_path, AVERT_RATE_PER_VISITOR_PER_S="5") as api:
-        url, _ = await api.listening()
+        url, _ = await listening(api)
         headers = {"authorization": "Bearer sk_secret"}
 
         async def ask() -> int:
@@ -120,7 +91,7 @@ async def test_limits_hold_for_all_of_them_together(settings: Settings, tmp_path
 
 async def test_a_stream_hears_of_what_another_process_was_sent(settings: Settings, tmp_path: Path) -> None:
     async with processes(settings, tmp_path) as api, delivering(settings.redis_url) as delivery:
-        url, _ = await api.listening()
+        url, _ = await listening(api)
         async with event_source(url, "visitor=v", authorization="Bearer sk_secret") as source:
             assert await source.list() == []
             await delivery.deliver([suggestion("v", "s1")], {})
@@ -129,8 +100,8 @@ async def test_a_stream_hears_of_what_another_process_was_sent(settings: Setting
 
 async def test_one_that_is_killed_is_started_again(settings: Settings, tmp_path: Path) -> None:
     async with processes(settings, tmp_path) as api:
-        url, _ = await api.listening()
-        os.kill(children_of(api)[0], signal.SIGKILL)
+        url, _ = await listening(api)
+        os.kill(children_of(api.process.pid)[0], signal.SIGKILL)
         await eventually(lambda: bool(api.says("api_process_ended")))
         await eventually(lambda: len([line for line in api.said if line["event"] == "api_listening"]) == 3)
         async with httpx.AsyncClient() as client:
@@ -139,10 +110,10 @@ async def test_one_that_is_killed_is_started_again(settings: Settings, tmp_path:
 
 async def test_they_do_not_outlive_a_supervisor_that_is_killed(settings: Settings, tmp_path: Path) -> None:
     async with processes(settings, tmp_path) as api:
-        await api.listening()
-        children = children_of(api)
+        await listening(api)
+        children = children_of(api.process.pid)
         api.process.kill()
-        await eventually(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+        await eventually(lambda: all(map(gone, children)))
 
 
 async def test_what_no_process_can_get_over_ends_all_of_them(settings: Settings, tmp_path: Path) -> None:

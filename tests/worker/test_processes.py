@@ -15,6 +15,7 @@ from streams.errors import SettingsError
 from streams.processes import PROCESSES_MAX
 from streams.settings import Settings
 from streams.worker.processes import supervise
+from tests.support.pids import children_of, gone
 from tests.worker.support import WorkerProcess, caught_up, producer, put, test_settings, until
 
 Start = Callable[..., WorkerProcess]
@@ -28,20 +29,11 @@ def settings(broker: str, unique: str) -> Settings:
 
 def workers_of(process: WorkerProcess) -> list[int]:
     """Whom the supervisor started."""
-    pid = process.process.pid
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children_of(process.process.pid)
 
 
 def partitions_of(process: WorkerProcess) -> list[float]:
     return [process.metric(f'avert_assigned_partitions{{number="{number}"}}') for number in range(2)]
-
-
-def gone(pid: int) -> bool:
-    """Whether the process has ended, reaped or not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
-    except (FileNotFoundError, ProcessLookupError):
-        return True
 
 
 async def test_two_share_the_partitions_and_answer_as_one(settings: Settings, start: Start) -> None:
