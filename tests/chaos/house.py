@@ -145,6 +145,11 @@ class Hand:
         """Whether it says that it works."""
         return self.alive and answers(f"{self.url}/readyz")
 
+    @property
+    def frozen(self) -> bool:
+        """Whether its process is stopped, as by SIGSTOP."""
+        return Path(f"/proc/{self.program.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""
         self.program.child.signal(number)
