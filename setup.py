@@ -14,10 +14,11 @@ import os
 from setuptools import setup
 
 COMPILED = (
-    "core/aggregates", "core/conditions", "core/consent", "core/decide", "core/engine", "core/event", "core/experiment",
-    "core/leaves", "core/matcher", "core/nodes", "core/outcome", "core/packing", "core/quiet", "core/ruleset",
-    "core/score", "core/sequence", "core/sequence_plan", "core/session", "core/session_fields", "core/signals",
-    "core/suggestion", "core/tree", "core/value_tests", "worker/apply", "worker/partition",
+    "core/aggregates", "core/conditions", "core/consent", "core/decide", "core/due", "core/engine", "core/event",
+    "core/experiment", "core/funnel", "core/journey", "core/leaves", "core/matcher", "core/nodes", "core/outcome",
+    "core/packing", "core/quiet", "core/ruleset", "core/score", "core/sequence", "core/sequence_plan", "core/session",
+    "core/session_fields", "core/signals", "core/suggestion", "core/tree", "core/value_tests", "worker/apply",
+    "worker/partition",
 )  # fmt: skip
 
 extensions = []

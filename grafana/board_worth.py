@@ -206,12 +206,54 @@ _EXPERIMENT = Row("Against the control group, since the beginning", (
     ),
 ))
 
+_STEP = "{{funnel}} {{step}}: {{arm}}"
+_ALL = "funnel, step, arm"
+_ENTERED = total("avert_funnel_entered", "funnel, arm", "")
+_WAYS = total("avert_funnel_ways", _ALL, "")
+
+
+def _of_entered(metric: str) -> str:
+    return total(metric, _ALL, "") + f" / on (funnel, arm) group_left () ({_ENTERED} > 0)"
+
+
+_FUNNELS = Row("Funnels, since the beginning", (
+    Panel(
+        "Journeys", "Journeys that began, and those that are over for good: `rules/funnels.yaml` says what they are.",
+        (
+            Query(_ENTERED, "{{funnel}}: {{arm}} began"),
+            Query(total("avert_funnel_ended", "funnel, arm", ""), "{{funnel}}: {{arm}} ended"),
+        ),
+        width=12,
+    ),
+    Panel(
+        "Reached each step", "Share of the journeys that began which reached a step. Young ones still go on.",
+        (Query(_of_entered("avert_funnel_reached"), _STEP),), kind="bargauge", unit="percentunit", width=12, decimals=1,
+    ),
+    Panel(
+        "Time to a step", "Mean time from the step before, of those who reached both in this order.",
+        (Query(total("avert_funnel_way_seconds", _ALL, "") + f" / ({_WAYS} > 0)", _STEP),), unit="s", width=12,
+    ),
+    Panel(
+        "Clicks to a step",
+        "Mean clicks from the step before: fewer in the treated arm means that suggestions shortened the way.",
+        (Query(total("avert_funnel_way_clicks", _ALL, "") + f" / ({_WAYS} > 0)", _STEP),), width=12, decimals=1,
+    ),
+    Panel(
+        "Skipped", "Share of the journeys that reached a later step without this one.",
+        (Query(_of_entered("avert_funnel_skipped"), _STEP),), unit="percentunit", width=12, decimals=1,
+    ),
+    Panel(
+        "In reverse", "Share of the journeys that reached this step after a later one.",
+        (Query(_of_entered("avert_funnel_reverse"), _STEP),), unit="percentunit", width=12, decimals=1,
+    ),
+))
+
 BOARD = Board(
     uid="avert-worth",
     title="Avert: what it is worth",
     about="For whoever pays: how often anti-conversions happen, what they cost, and what was done about it.",
     tags=("business",),
-    rows=(_GLANCE, _AVERTED, _COST, _VALUE, _EXPERIMENT, _DONE),
+    rows=(_GLANCE, _AVERTED, _COST, _VALUE, _EXPERIMENT, _FUNNELS, _DONE),
     variables=(
         Variable("outcome", "Outcome", _COUNT, "outcome"), Variable("rule", "Rule", "avert_exposed_visitors", "rule"),
     ),

@@ -23,6 +23,7 @@ KEPT_BY_TIME: Mapping[str, str] = {
     "decisions": "decisions_retention_ms",
     "suggestions": "suggestions_retention_ms",
     "outcomes": "outcomes_retention_ms",
+    "journeys": "journeys_retention_ms",
     "deadletter": "deadletter_retention_ms",
     "erasures": "erasures_retention_ms",
 }

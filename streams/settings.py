@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     decisions_retention_ms: int = 90 * 86_400_000  # with the outcomes: what `avert impact --from` reads
     suggestions_retention_ms: int = 7 * 86_400_000  # what was said to whom; the suggestions themselves are in Redis
     outcomes_retention_ms: int = 90 * 86_400_000
+    journeys_retention_ms: int = 90 * 86_400_000
     deadletter_retention_ms: int = 14 * 86_400_000  # two weeks to find out what was wrong with a sender
     erasures_retention_ms: int = 365 * 86_400_000  # who copies the topics has so long to hear of an erasure
     changelog_erased_ms: int = 86_400_000  # a row that was replaced or erased is gone from the changelog's closed files

@@ -86,6 +86,16 @@ CREDITED_OUTCOMES = _gauge(
 CREDITED_AMOUNT = _gauge(
     "avert_credited_amount", "Their value or cost, in the rules' currency.", "rule", "arm", "outcome",
 )
+FUNNEL_ENTERED = _gauge("avert_funnel_entered", "Journeys that began, by funnel and arm.", "funnel", "arm")
+FUNNEL_ENDED = _gauge("avert_funnel_ended", "Of them, those that are over for good.", "funnel", "arm")
+FUNNEL_REACHED = _gauge("avert_funnel_reached", "Journeys that reached a step.", "funnel", "step", "arm")
+FUNNEL_SKIPPED = _gauge("avert_funnel_skipped", "Journeys that passed a step over.", "funnel", "step", "arm")
+FUNNEL_REVERSE = _gauge(
+    "avert_funnel_reverse", "Journeys that reached a step after a later one.", "funnel", "step", "arm",
+)
+FUNNEL_WAYS = _gauge("avert_funnel_ways", "Journeys from the step before to a step, in order.", "funnel", "step", "arm")
+FUNNEL_WAY_SECONDS = _gauge("avert_funnel_way_seconds", "What these took together.", "funnel", "step", "arm")
+FUNNEL_WAY_CLICKS = _gauge("avert_funnel_way_clicks", "The clicks on these together.", "funnel", "step", "arm")
 RECEIPTS_COUNTED = _gauge(
     "avert_suggestions_answered", "Suggestions that were shown, clicked, dismissed.", "rule", "receipt",
 )

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from streams.core.funnel import Funnel
 from streams.core.outcome import micros_of
 from streams.core.ruleset import Outcome, Rule, Ruleset
 
@@ -37,6 +38,17 @@ class AboutRule(msgspec.Struct, frozen=True):
     holdout: float
 
 
+class AboutFunnel(msgspec.Struct, frozen=True):
+    """A funnel in force. `rule`: whose arms split it; None: the global holdout's."""
+
+    funnel: str
+    title: str
+    version: str
+    steps: tuple[str, ...]  # labels
+    within_ms: int | None
+    rule: str | None
+
+
 class About(msgspec.Struct, frozen=True, tag="about", tag_field="line"):
     """Of one version of the rules. `window_ms`: of an outcome that declares none."""
 
@@ -47,6 +59,7 @@ class About(msgspec.Struct, frozen=True, tag="about", tag_field="line"):
     global_holdout: float
     outcomes: tuple[AboutOutcome, ...]
     rules: tuple[AboutRule, ...]
+    funnels: tuple[AboutFunnel, ...] = ()
 
 
 def about(ruleset: Ruleset) -> About:
@@ -60,6 +73,7 @@ def about(ruleset: Ruleset) -> About:
         global_holdout=program.global_holdout,
         outcomes=tuple(map(_outcome, ruleset.outcomes)),
         rules=tuple(map(_rule, ruleset.rules)),
+        funnels=tuple(map(_funnel, ruleset.funnels.all)),
     )
 
 
@@ -73,3 +87,9 @@ def _rule(rule: Rule) -> AboutRule:
     definition = rule.definition
     target = definition.prevents or definition.promotes or ""
     return AboutRule(rule.id, definition.title, target, rule.version, definition.holdout)
+
+
+def _funnel(funnel: Funnel) -> AboutFunnel:
+    one = funnel.definition
+    labels = tuple(step.label or ", ".join(step.matcher.types) for step in one.steps)
+    return AboutFunnel(funnel.name, one.title, funnel.version, labels, one.within_ms, one.rule)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+from streams.core.funnel_definition import FunnelDefinition
 from streams.core.prices import Amount, Price
 from streams.core.schedule import Schedule
 
@@ -386,10 +387,7 @@ class RuleDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Everything that ``rules/`` says. `global_holdout` is the share of visitors whom no rule ever treats.
-
-    `nudge_cost`: what one shown suggestion costs, in the currency.
-    """
+    """Everything that ``rules/`` says. `global_holdout`: share whom no rule treats; `nudge_cost`: of one shown."""
 
     currency: str
     outcomes: tuple[OutcomeDefinition, ...]
@@ -397,3 +395,4 @@ class Program:
     global_holdout: float = 0.0
     global_salt: str = "avert"
     nudge_cost: float = 0.0
+    funnels: tuple[FunnelDefinition, ...] = ()

@@ -167,6 +167,28 @@ class OutcomeRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag="outcom
     price: str = ""
 
 
+class Journey(msgspec.Struct, frozen=True, omit_defaults=True, tag="journey", tag_field="record"):
+    """What is known now of one way through a funnel, and what had been told of it (`before`; nothing: it begins).
+
+    `steps` are threes of numbers in the order in which the steps were reached: step (from 0), ms and clicks since the
+    journey began. None: a journey that was told of was none. `ended`: it is over, and `instead` is the page or the
+    outcome (``outcome:NAME``) that followed the step reached last.
+    """
+
+    id: str
+    visitor: str
+    session: str  # empty when it outlives the visit
+    funnel: str
+    version: str
+    arm: Arm
+    at: int
+    size: int  # how many steps the funnel has
+    steps: tuple[int, ...]
+    before: tuple[int, ...] = ()
+    ended: bool = False
+    instead: str = ""
+
+
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, tag="dead_letter", tag_field="record"):
     """An event that could not be used: its bytes (capped, scrubbed, as text), the reason, where it came from."""
 
@@ -178,4 +200,4 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, tag="dead_lett
     truncated: bool = False
 
 
-Effect = Decision | Receipt | Suggestion | Withdrawal | OutcomeRecord
+Effect = Decision | Receipt | Suggestion | Withdrawal | OutcomeRecord | Journey

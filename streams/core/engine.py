@@ -14,7 +14,8 @@ An event goes this way (`step`):
 5. An event older than `max_lateness`, or one that is reported, counts for outcomes only (counted.py).
 6. The event's session: found or begun. Whom the event concerns is asked before anything is changed by it.
 7. What holds no more is noticed before the event is taken in, so that a later hold is a new edge.
-8. The session's facts; the event is fed to the conditions that listen to it, and to no others.
+8. The session's facts; journeys through funnels (journey.py); the event is fed to the conditions that listen to it, and
+   to no others.
 9. Outcomes of the touched conditions; they withdraw the suggestions that meant to prevent them.
 10. Rules of the touched conditions: firings become decisions.
 11. The next deadline.
@@ -33,13 +34,14 @@ from streams.core.conditions import FRESH, Leaf
 from streams.core.consent import Permit, forget, permitted
 from streams.core.counted import RECEIPTS, happen, is_report, receive, told
 from streams.core.decide import Moment, decide, withdraw
+from streams.core.due import matters_until, reschedule, session_due
 from streams.core.effects import Effect, EventResult
 from streams.core.event import Event, clamp_ts
+from streams.core.journey import end_journeys, end_visit, follow, follow_outcomes, journeys_due
 from streams.core.nodes import NONE
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
 from streams.core.session import NEVER, Session, Visitor, id_digest, knows_id, remember_id, take
 from streams.core.session_fields import note_facts
-from streams.core.suggestion import history_matters_until
 from streams.core.visitor import SESSIONS_MAX, history_of
 from streams.core.wire import Placed, Position
 
@@ -95,11 +97,11 @@ def step(
     if now > state.clock:
         state.clock = now
     if shed:  # but there is a trace
-        _reschedule(state, ruleset)
+        reschedule(state, ruleset)
         return state, _SHED, effects
     digest = id_digest(event.id)
     if knows_id(state.recent, digest) or (state.reported and int.from_bytes(digest, "big") in state.reported):
-        _reschedule(state, ruleset)
+        reschedule(state, ruleset)
         return state, EventResult.DUPLICATE, effects
     ts = clamp_ts(event.ts, position.timestamp)
     if event.type in RECEIPTS:
@@ -111,7 +113,7 @@ def step(
         result = _APPLIED
         remember_id(state, digest)
         _apply(state, event, ts, ruleset, effects)
-    _reschedule(state, ruleset)  # 11
+    reschedule(state, ruleset)  # 11
     return state, result, effects
 
 
@@ -119,7 +121,7 @@ def tick(state: Visitor, ruleset: Ruleset, now: int) -> tuple[Visitor | None, li
     """Fire what is due at or before `now`. None: nothing in the state can matter any more, the row may go."""
     effects: list[Effect] = []
     _fire_due(state, ruleset, now, effects)
-    _reschedule(state, ruleset)
+    reschedule(state, ruleset)
     if not state.sessions and state.due <= now:
         return None, effects
     return state, effects
@@ -127,7 +129,7 @@ def tick(state: Visitor, ruleset: Ruleset, now: int) -> tuple[Visitor | None, li
 
 def _after_timers(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect]) -> Visitor | None:
     _fire_due(state, ruleset, now, effects)
-    if not state.sessions and _matters_until(state, ruleset) <= now:
+    if not state.sessions and matters_until(state, ruleset) <= now:
         # tick() would have said that the row may go; whether it was asked in between must make no difference.
         return None
     return state
@@ -153,6 +155,7 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
     withdrawn = _withdrawn(state, session, event, ruleset) if state.live else _NOBODY
     begins = not session.events
     note_facts(session, event, ts)  # 8
+    follow(state, session, event, ts, ruleset, effects)
     if not fed and not begins and not withdrawn:
         return  # most events: they concern no rule
     touched: set[Fires] = set(ruleset.initial) if begins else set()
@@ -261,6 +264,8 @@ def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None
             holding.remove(trigger.key)
     for outcome in happened:
         happen(moment, outcome)
+    if happened and moment.ruleset.funnels.all:
+        follow_outcomes(moment, [outcome.name for outcome in happened])
     if rules:
         decide(moment, rules, frozenset(outcome.name for outcome in happened))
 
@@ -301,16 +306,21 @@ def _withdraw(moment: Moment, event: Event, rules: frozenset[str]) -> None:
 def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect]) -> None:
     """Fire every timer due at or before `now`, each as of its own deadline, earliest first."""
     sessions = state.sessions
-    while sessions:
-        session = sessions[0] if len(sessions) == 1 else min(sessions, key=_due_of)
-        if session.due > now:
+    while sessions or state.journeys:
+        session = sessions[0] if len(sessions) == 1 else min(sessions, key=_due_of, default=None)
+        if state.journeys:
+            due = journeys_due(state, ruleset)
+            if due <= now and (session is None or due <= session.due):
+                end_journeys(state, due, ruleset, effects)
+                continue
+        if session is None or session.due > now:
             return
         at = session.due
         if session.last + ruleset.options.session_timeout_ms <= at:
             _end_session(state, session, ruleset, at, effects)
         else:
             _wake(state, session, ruleset, at, effects, ending=False)
-            session.due = _session_due(session, ruleset)
+            session.due = session_due(session, ruleset)
 
 
 def _wake(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect], ending: bool) -> None:
@@ -349,51 +359,6 @@ def _set_timer(timers: dict[int, int], leaf: Leaf, session: Session) -> None:
 
 def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect]) -> None:
     _wake(state, session, ruleset, at, effects, ending=True)
+    if ruleset.funnels.visits:
+        end_visit(state, session, at, ruleset, effects)
     state.sessions.remove(session)
-
-
-def _session_due(session: Session, ruleset: Ruleset) -> int:
-    due = session.last + ruleset.options.session_timeout_ms
-    if session.timers:
-        for timer in session.timers.values():
-            if timer < due:
-                due = timer
-    for leaf in ruleset.idle:
-        due = min(due, leaf.next_change(session))
-    return due
-
-
-def _reschedule(state: Visitor, ruleset: Ruleset) -> None:
-    """Set the next moment at which there is something to do: a session's timer, or the row's own end."""
-    if len(state.sessions) == 1:  # nearly all visitors
-        session = state.sessions[0]
-        session.due = state.due = _session_due(session, ruleset)
-        return
-    if state.sessions:
-        state.due = NEVER
-        for session in state.sessions:
-            session.due = due = _session_due(session, ruleset)
-            state.due = min(state.due, due)
-        return
-    state.due = _matters_until(state, ruleset)
-
-
-def _matters_until(state: Visitor, ruleset: Ruleset) -> int:
-    """Until when something in a state without sessions can still change an answer."""
-    options = ruleset.options
-    # Late events of a known visitor must still find the ids that were seen.
-    until = state.clock + max(options.max_lateness_ms, ruleset.returning_memory_ms)
-    memory = ruleset.exposure_memory_ms
-    for exposure in state.exposures:
-        until = max(until, exposure.at + memory)
-    if state.programme is not None:
-        until = max(until, state.programme.at + memory)
-    for second in state.reported.values():
-        until = max(until, second * 1000 + options.outcome_delay_ms + 1000)
-    for live in state.live:
-        until = max(until, live.expires)
-    for name, history in state.history.items():
-        rule = ruleset.by_rule_id.get(name)
-        if rule is not None:
-            until = max(until, history_matters_until(rule.definition.limits, history))
-    return until

@@ -53,10 +53,11 @@ def pack_visitor(state: Visitor) -> list[Any]:
         [_text(rule, texts), _number(known.dismissed, times), *[_number(at, times) for at in known.times]]
         for rule, known in state.history.items()
     ]
+    journeys = {key: _pack(journey, times) for key, journey in state.journeys.items()}
     programme = None if state.programme is None else _pack_exposure(state.programme, times, texts)
     return [
         state.clock, state.visits, state.recent, list(texts), _differences(times), sessions, exposures, live, history,
-        programme, state.reported, state.unmeasured, state.minute, state.taken,
+        programme, state.reported, state.unmeasured, state.minute, state.taken, journeys,
     ]  # fmt: skip
 
 
@@ -117,16 +118,24 @@ def _place(key: int, places: dict[int, int]) -> int:
 def _number(number: int, times: dict[int, int]) -> int:
     if -TIME_MIN < number < TIME_MIN:
         return 2 * number
-    return 2 * times.setdefault(number, len(times)) + 1
+    return times.setdefault(number, 2 * len(times) + 1)
 
 
 def _pack(items: State, times: dict[int, int]) -> list[Any]:
     packed: list[Any] = []
+    known: dict[Any, Any] = times  # objects in, objects out: compiled code would make new ones of typed numbers
     for item in items:
-        if isinstance(item, list):
+        entry: Any = item
+        if isinstance(item, int):
+            if -TIME_MIN < item < TIME_MIN:
+                packed.append(entry if isinstance(entry, bool) else 2 * item)
+            else:
+                named = known.get(entry)
+                if named is None:
+                    named = known[entry] = 2 * len(known) + 1
+                packed.append(named)
+        elif isinstance(item, list):
             packed.append(_pack(item, times))
-        elif isinstance(item, int) and not isinstance(item, bool):
-            packed.append(_number(item, times))
         else:
             packed.append(item)
     return packed
@@ -162,7 +171,7 @@ class Tables:
 
     def states(self, keys: list[int], packed: list[list[Any]]) -> dict[int, State]:
         """The conditions' states, by key."""
-        return {at(keys, place): self._unpack(state) for place, state in enumerate(packed)}
+        return {at(keys, place): self.state(state) for place, state in enumerate(packed)}
 
     def timers(self, keys: list[int], flat: list[int]) -> dict[int, int]:
         """``[place, packed time, ...]`` by key."""
@@ -188,11 +197,12 @@ class Tables:
         """The same, where there may be none."""
         return None if place is None else self.text(place)
 
-    def _unpack(self, packed: list[Any]) -> State:
+    def state(self, packed: list[Any]) -> State:
+        """A state that was packed."""
         found: State = []
         for item in packed:
             if isinstance(item, list):
-                found.append(self._unpack(item))
+                found.append(self.state(item))
             elif isinstance(item, int) and not isinstance(item, bool):
                 found.append(self.number(item))
             else:

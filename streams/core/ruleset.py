@@ -10,6 +10,7 @@ from typing import Any
 from streams.core import definition as d
 from streams.core.conditions import Leaf, MemoryLeaf
 from streams.core.event import Event, field_value
+from streams.core.funnel import Funnels, compile_funnels
 from streams.core.matcher import Predicate, indexable, listens_to, looked_up, value_problem
 from streams.core.nodes import NONE
 from streams.core.prices import PriceVersion, priced
@@ -168,6 +169,7 @@ class Ruleset:
     by_rule_id: dict[str, Rule]
     withdrawing: dict[str, Rule]  # those of them whose suggestions an event can withdraw
     by_key: dict[int, Fires]
+    funnels: Funnels
     _compiler: TreeCompiler
     _triggers_of: dict[int, tuple[Fires, ...]]
     _by_type: dict[str, Audience] = field(default_factory=dict)
@@ -229,6 +231,7 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
     by_name = {outcome.name: outcome for outcome in outcomes}
     active = [rule for rule in program.rules if rule.mode in ("live", "shadow")]
     rules = tuple(_rule(compiler, len(outcomes) + index, rule, by_name) for index, rule in enumerate(active))
+    funnels = compile_funnels(compiler, program)
     if compiler.findings:
         raise DefinitionErrors(compiler.findings)
     awards = tuple(
@@ -242,9 +245,8 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
     for award in awards:
         if award in initial:
             initial.update(triggers_of[award.leaf.key])
-    text = definition_text(
-        (program, replace(options, allowed_link_hosts=frozenset()), sorted(options.allowed_link_hosts))
-    )
+    hosts = sorted(options.allowed_link_hosts)
+    text = definition_text((program, replace(options, allowed_link_hosts=frozenset()), hosts))
     return Ruleset(
         version=_version(text),
         program=program,
@@ -259,6 +261,7 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         by_rule_id={rule.id: rule for rule in rules},
         withdrawing={rule.id: rule for rule in rules if rule.withdraw is not None},
         by_key={trigger.key: trigger for trigger in triggers},
+        funnels=funnels,
         _compiler=compiler,
         _triggers_of={key: tuple(found) for key, found in triggers_of.items()},
     )

@@ -94,8 +94,8 @@ class Visitor:
     """Everything that is kept of one visitor."""
 
     __slots__ = (
-        "clock", "due", "exposures", "history", "live", "minute", "offset", "programme", "recent", "reported",
-        "sessions", "taken", "unmeasured", "visitor", "visits",
+        "clock", "due", "exposures", "history", "journeys", "live", "minute", "offset", "programme",
+        "recent", "reported", "sessions", "taken", "unmeasured", "visitor", "visits",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - it has so many fields
@@ -115,6 +115,7 @@ class Visitor:
         unmeasured: bool = False,
         minute: int = 0,
         taken: int = 0,
+        journeys: dict[int, State] | None = None,
     ) -> None:
         self.visitor = visitor
         self.offset = offset  # of the last event applied
@@ -133,6 +134,8 @@ class Visitor:
         self.unmeasured = unmeasured  # consents to suggestions, not to being counted
         self.minute = minute  # of the log, since the epoch: the newest in which an event was taken
         self.taken = taken  # events in it
+        # Journeys that outlive visits, by the funnel's key.
+        self.journeys: dict[int, State] = {} if journeys is None else journeys
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Visitor) and self.visitor == other.visitor and self.fields() == other.fields()
@@ -144,7 +147,7 @@ class Visitor:
         return [
             "", self.offset, self.due, self.clock, self.visits, self.recent,
             [session.fields() for session in self.sessions], self.exposures, self.live, self.history,
-            self.programme, self.reported, self.unmeasured, self.minute, self.taken,
+            self.programme, self.reported, self.unmeasured, self.minute, self.taken, self.journeys,
         ]  # fmt: skip
 
 

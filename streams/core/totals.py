@@ -1,7 +1,8 @@
 """The exact totals: a pure fold over effects. Whoever folds the same effects, each id once, gets the same numbers.
 
 1. A total is made of *lines*: one for each rule, arm and variant (and for the pseudo rule `programme`: all rules
-   together, by the global holdout), one for each outcome. A line changes only when an effect that it counts is added.
+   together, by the global holdout), one for each outcome, one for each funnel,
+   version and arm. A line changes only when an effect that it counts is added.
 2. `number` of a line is how many effects it has counted. It never falls, so of two writings of one line the one with
    the higher number is the newer.
 3. Lines of several partitions are added up (`absorb`): sums, the earliest first time, the latest last time.
@@ -21,7 +22,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from streams.core.effects import Arm, CreditedExposure, Decision, OutcomeRecord, Receipt
+from streams.core.effects import Arm, CreditedExposure, Decision, Journey, OutcomeRecord, Receipt
+from streams.core.funnel_totals import FunnelLine, absorb_funnel, count_journey, funnel_key, funnel_room
 from streams.core.outcome import ALL_COSTS, PROGRAMME, micros_of
 from streams.core.visitor import CREDITS_MAX
 
@@ -88,7 +90,7 @@ class OutcomeLine(msgspec.Struct, omit_defaults=True, tag="outcome", tag_field="
     prices: dict[str, Priced] = {}
 
 
-Line = RuleLine | OutcomeLine
+Line = RuleLine | OutcomeLine | FunnelLine
 
 _encode = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
@@ -98,6 +100,8 @@ def line_key(line: Line) -> str:
     """What tells a line from all others: of one partition there is one line of a key."""
     if isinstance(line, RuleLine):
         return f"rule/{line.rule}/{line.arm}/{line.variant}"
+    if isinstance(line, FunnelLine):
+        return funnel_key(line)
     return f"outcome/{line.outcome}"
 
 
@@ -144,6 +148,8 @@ class Totals:
                 self.lines[line_key(line)] = msgspec.convert(msgspec.to_builtins(line), Line)
             elif isinstance(mine, RuleLine):
                 _add_rule(mine, line)
+            elif isinstance(mine, FunnelLine):
+                absorb_funnel(mine, line)  # type: ignore[arg-type]
             else:
                 _add_outcome(mine, line)
 
@@ -166,6 +172,14 @@ class Totals:
         """As `rule_line`."""
         return self._line(f"outcome/{outcome}", lambda: OutcomeLine(outcome))  # type: ignore[return-value]
 
+    def journey(self, journey: Journey) -> None:
+        """Count what a journey tells."""
+        key = funnel_key(journey)
+        line: Any = self._line(key, lambda: FunnelLine(journey.funnel, journey.version, journey.arm))
+        if line is not None:
+            count_journey(line, journey)
+            self._room[key] = _room(key, line)
+
     def _line(self, key: str, begin: Callable[[], Line]) -> Line | None:
         line = self.lines.get(key)
         if line is None:
@@ -185,11 +199,13 @@ class Totals:
 
 def _room(key: str, line: Line) -> int:
     """Upper bound of a stored line's bytes: its fields' names, its own names twice (key and value), its entries."""
+    if isinstance(line, FunnelLine):
+        return _LINE_BYTES + 2 * len(key.encode()) + funnel_room(line)
     entries = sum(len(name.encode()) + _ENTRY_BYTES for names in _maps(line) for name in names)
     return _LINE_BYTES + 2 * len(key.encode()) + entries
 
 
-def _maps(line: Line) -> tuple[dict[str, Any], ...]:
+def _maps(line: RuleLine | OutcomeLine) -> tuple[dict[str, Any], ...]:
     if isinstance(line, RuleLine):
         return line.decisions, line.receipts, line.outcomes, line.instead, line.versions
     return (line.prices,)
@@ -291,7 +307,10 @@ def _add_share(
     share.unpriced += unpriced
 
 
-_FOLDS: dict[type, Callable[[Totals, Any], None]] = {Decision: _decision, Receipt: _receipt, OutcomeRecord: _outcome}
+_FOLDS: dict[type, Callable[[Totals, Any], None]] = {
+    Decision: _decision, Receipt: _receipt, OutcomeRecord: _outcome,
+    Journey: Totals.journey,
+}
 COUNTED = frozenset(_FOLDS)  # the kinds of effects that are counted
 
 

@@ -134,6 +134,7 @@ class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
     unmeasured: bool = False
     minute: int = 0  # of the log
     taken: int = 0
+    journeys: dict[int, State] = {}  # of funnels whose journeys outlive visits, by the funnel's key
 
 
 class _SessionRow3(msgspec.Struct, array_like=True, gc=False):
@@ -177,6 +178,7 @@ class _VisitorRow3(msgspec.Struct, array_like=True, gc=False):
     unmeasured: bool = False
     minute: int = 0  # absent in rows of before shedding
     taken: int = 0
+    journeys: dict[int, State] = {}  # absent in rows of before funnels
 
 
 class RowHeader(NamedTuple):
@@ -213,6 +215,7 @@ def _read(visitor: str, row: bytes) -> Visitor:
         },
         None if read.programme is None else _exposure(read.programme, tables),
         read.reported, read.unmeasured, read.minute, read.taken,
+        {key: tables.state(journey) for key, journey in read.journeys.items()},
     )  # fmt: skip
 
 

@@ -66,7 +66,10 @@ class Access:
         self._key_by_app = {app: key.key for key in active for app in key.apps}
         self._servers = [(key_digest(key.key), frozenset(key.scopes)) for key in keys.servers()]
         self._admins = keys.admins()
-        self._secrets = {secret.id: secret.secret.encode() for secret in keys.token_secrets}
+        # With the secret worked in already: a signature starts from a copy, at half the price.
+        self._signers = {
+            secret.id: hmac.new(secret.secret.encode(), digestmod="sha256") for secret in keys.token_secrets
+        }
         self._signing_id = keys.token_secrets[0].id
 
     # --- keys
@@ -150,7 +153,7 @@ class Access:
         except ValueError:
             expires_s = 0
         # One spelling of each token.
-        known = secret_id in self._secrets and f"{expires_s:x}" == expires_text
+        known = secret_id in self._signers and f"{expires_s:x}" == expires_text
         # Signed for what is no token too: how long the answer takes does not say what was wrong.
         expected = self._signature(purpose, secret_id if known else self._signing_id, expires_s, visitor)
         genuine = compare_digest(expected, signature)
@@ -162,13 +165,18 @@ class Access:
 
     def _signature(self, purpose: str, secret_id: str, expires_s: int, visitor: str) -> str:
         signed = f"{purpose}\0{secret_id}\0{expires_s:x}\0{visitor}".encode("utf-8", "surrogatepass")
-        digest = hmac.digest(self._secrets[secret_id], signed, "sha256")
+        digest = self._signed_by(secret_id, signed)
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
     def disguised(self, visitor: str) -> str:
         """A visitor as the audit log calls him: the same each time, and not to be guessed without the secret."""
         signed = f"avert-audit-1\0{visitor}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self._secrets[self._signing_id], signed, "sha256").hex()[:16]
+        return self._signed_by(self._signing_id, signed).hex()[:16]
+
+    def _signed_by(self, secret_id: str, text: bytes) -> bytes:
+        signer = self._signers[secret_id].copy()
+        signer.update(text)
+        return signer.digest()
 
 
 def unauthorized() -> UnauthorizedError:

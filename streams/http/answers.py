@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from streams.errors import AvertError, BrokerUnavailableError, OverloadedError, TooManyRequestsError
 from streams.telemetry import log
@@ -22,6 +22,9 @@ _FIXED_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"n
 _BROKER_RETRY_S = 1
 # Of an error that the framework raised itself: the code in the answer.
 _FRAMEWORK_REASONS = {404: "not_found", 405: "method_not_allowed"}
+
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ErrorAnswer(msgspec.Struct):
@@ -53,14 +56,43 @@ class Answer(Response):
 class Endpoint:
     """A handler as an ASGI application. A plain function would be wrapped twice more by the framework's router."""
 
-    __slots__ = ("_handler",)
+    __slots__ = ("handler",)
 
-    def __init__(self, handler: Callable[[Request], Awaitable[Response]]) -> None:
-        self._handler = handler
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request; what it raises is answered by the application's exception handlers."""
-        response = await self._handler(Request(scope, receive))
+        response = await self.handler(Request(scope, receive))
+        await response(scope, receive, send)
+
+
+class Direct:
+    """The busiest endpoints by method and path, without the framework's router and its layers of error handling.
+
+    Everything else goes to the framework. Only for endpoints whose answer cannot fail once it is made: a stream can.
+    """
+
+    def __init__(self, app: ASGIApp, handlers: Mapping[tuple[str, str], Handler]) -> None:
+        self._app = app
+        self._handlers = dict(handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        handler = self._handlers.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if handler is None:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            response = await handler(request)
+        except AvertError as error:
+            response = await on_avert_error(request, error)
+        except ClientDisconnect as error:
+            response = await on_disconnect(request, error)
+        except Exception as error:  # the server logs it too
+            await (await on_defect(request, error))(scope, receive, send)
+            raise
         await response(scope, receive, send)
 
 
@@ -93,3 +125,8 @@ async def on_defect(request: Request, error: Exception) -> Response:
     """A defect of ours: the client learns that, and nothing else; the log has the rest."""
     log.error("request_crashed", path=request.url.path, error=repr(error), exc_info=error)
     return answer(ErrorAnswer("internal", "this is our fault; it has been logged"), 500)
+
+
+async def on_disconnect(_request: Request, _error: Exception) -> Response:
+    """Nobody is there to read it; the status is for the metrics."""
+    return Response(status_code=400)

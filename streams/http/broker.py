@@ -21,6 +21,7 @@ from streams.telemetry import KAFKA_ERRORS, log
 # A page's request should not hang: what is unacknowledged for this long is answered 503; the client sends it again
 # under the same ids, and what did arrive is recognised.
 ACK_TIMEOUT_S = 5.0
+_CANCEL_AGAIN_S = 0.1
 _PROBE_S = 1.0  # between two looks at the broker; also how soon its return is noticed
 _CONNECT_TIMEOUT_S = 5.0
 _WRITTEN = ("clickstream", "deadletter", "erasures")
@@ -59,10 +60,11 @@ class EventLog:
 
     async def close(self) -> None:
         """Send what is under way, and close the connection."""
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # Once is not always enough: Python 3.11's `wait_for`, by which the client connects, loses a cancellation
+            # that comes in the moment in which what it waits for is there.
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task], timeout=_CANCEL_AGAIN_S)
         if self._producer is not None:
             producer, self._producer = self._producer, None
             with suppress(TimeoutError):

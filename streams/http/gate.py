@@ -44,14 +44,17 @@ class Gate:
         if self.requests >= self._requests_max:
             await (await on_avert_error(None, self.overloaded("requests")))(scope, receive, send)
             return
+        if scope["method"] in _BODILESS:  # whole already: there is nothing to count but itself
+            self.requests += 1
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self.requests -= 1
+            return
         held = Held(self)
         try:
-            if scope["method"] in _BODILESS:
-                held.arrived()
-                await self._app(scope, receive, send)
-            else:
-                scope[HELD] = held
-                await self._app(scope, self._counting(held, receive), send)
+            scope[HELD] = held
+            await self._app(scope, self._counting(held, receive), send)
         finally:
             held.release()
 

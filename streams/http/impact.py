@@ -6,9 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from streams.core.about import About, AboutRule
+from streams.core.funnel_totals import FunnelLine
 from streams.core.totals import OutcomeLine, RuleLine, Totals
 from streams.http.answers import answer
 from streams.http.caller import Caller, Services
+from streams.http.impact_funnels import funnel_totals
 from streams.http.totals import TotalsReader
 from streams.impact import model
 
@@ -33,9 +35,12 @@ def impact_totals(totals: Totals, about: About | None, now_ms: int) -> model.Tot
     """The sums as the room `impact` reads them. `about` says what they mean; without it names have to do."""
     by_rule: dict[str, list[RuleLine]] = {}
     outcomes: list[OutcomeLine] = []
+    funnels: list[FunnelLine] = []
     for _, line in sorted(totals.lines.items()):
         if isinstance(line, RuleLine):
             by_rule.setdefault(line.rule, []).append(line)
+        elif isinstance(line, FunnelLine):
+            funnels.append(line)
         else:
             outcomes.append(line)
     known = {rule.rule: rule for rule in about.rules} if about else {}
@@ -51,6 +56,7 @@ def impact_totals(totals: Totals, about: About | None, now_ms: int) -> model.Tot
             _programme(lines, by_rule, about) if rule == model.PROGRAMME else _rule(rule, lines, known.get(rule), about)
             for rule, lines in by_rule.items()
         ],
+        funnels=funnel_totals(funnels, about),
         notes=[
             model.Note(f"outcomes `{line.outcome}` of visitors who were exposed to no rule within its window",
                        line.unattributed)

@@ -29,6 +29,8 @@ from streams.telemetry import STREAM_UPDATES, SUGGESTIONS_READ
 
 HEARTBEAT_S = 15.0  # proxies close what is silent for 30 s or more
 RETRY_MS = 3000  # how long a browser waits before it connects again
+_NAME_BYTES = 8
+_NAMES = 1 << 8 * _NAME_BYTES
 SEND_TIMEOUT_S = 10.0  # what the kernel's buffers do not take for so long is nobody's any more
 LOOK_AGAIN_S = 1.0  # after Redis did not answer
 
@@ -54,7 +56,7 @@ class Stream(Response):
         self._services = services
         self._caller = caller
         self._revision = caller.last_event_id or ""
-        self._name = secrets.token_hex(8)  # among the visitor's streams, in all processes
+        self._name = secrets.token_hex(_NAME_BYTES)  # among the visitor's streams, in all processes
         self._wake = asyncio.Event()
         self._ending: Ending | None = None
         settings = services.settings
@@ -94,7 +96,8 @@ class Stream(Response):
     async def _run(self, send: Send) -> None:
         await self._send(send, _HEAD)
         await self._say(send, f"retry: {RETRY_MS}\n\n")
-        beat_s = time.monotonic() + HEARTBEAT_S
+        # Pages that came together (a process ended) would all be heard in one moment, over and over.
+        beat_s = time.monotonic() + HEARTBEAT_S * (0.5 + int(self._name, 16) / _NAMES / 2)
         look_s = time.monotonic()
         while self._ending is None:
             now_s = time.monotonic()

@@ -43,18 +43,28 @@ class Rates:
         self._counts: dict[Counted, int] = {}
         self._shared = shared
 
+    @property
+    def shared(self) -> bool:
+        """Whether several processes count together."""
+        return self._shared is not None
+
     async def admit(self, *wanted: Counted) -> None:
         """Count one request for each of `wanted`. Raises TooManyRequestsError when one of them has had its share."""
-        if self._shared is not None:
-            counts = await self._shared.count(wanted)
-            if counts is not None:
-                for (scope, _), count in zip(wanted, counts, strict=True):
-                    if count > self._limits[scope]:
-                        self._refuse(scope)
-                return
-        now_s = time.monotonic()
-        for scope, who in wanted:
-            self.take(scope, who, now_s)
+        self.judge(wanted, None if self._shared is None else await self._shared.count(wanted))
+
+    def judge(self, wanted: Sequence[Counted], counts: Sequence[int] | None) -> None:
+        """By what `SharedCounts.count` said of `wanted`; without it they are counted here, by this process alone.
+
+        Raises TooManyRequestsError.
+        """
+        if counts is None:
+            now_s = time.monotonic()
+            for scope, who in wanted:
+                self.take(scope, who, now_s)
+            return
+        for (scope, _), count in zip(wanted, counts, strict=True):
+            if count > self._limits[scope]:
+                self._refuse(scope)
 
     def take(self, scope: Scope, who: str, now_s: float) -> None:
         """Count one request at `now_s` in this process. Raises TooManyRequestsError when `who` has had all of it."""

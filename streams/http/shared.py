@@ -1,10 +1,8 @@
 """What several API processes count together, in the cache: requests in a second, streams of a visitor.
 
 1. Visitors, addresses and keys stand there as hashes only, and for seconds only.
-2. Redis' own clock cuts the seconds: processes on several machines agree.
-3. Requests that come while a call is under way are counted together by the next one: a call for dozens under load, a
-   round trip of its own for one that comes alone.
-4. Redis away: `None`, for the caller to count by himself; and it is not asked again for a moment.
+2. Requests are counted in the calls that read suggestions too (gathered.py): a read is one round trip with its limits.
+3. Redis away: `None`, for the caller to count by himself; and it is not asked again for a moment.
 
 The suggestions themselves have one writer only (delivery.py); nothing here touches them.
 """
@@ -13,33 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from hashlib import blake2b
 from typing import Any, TypeVar
 
 import redis.asyncio as redis
 
 from streams.delivery import REDIS_FAILURES
+from streams.http.gathered import Gathered, field_of
 from streams.telemetry import REDIS_ERRORS, log
 
 T = TypeVar("T")
 
 _REST_AFTER_FAILURE_S = 0.2
-_CALLS_MAX = 2  # one is filled while the other is on its way
-_BATCH_MAX = 512  # of one call: some 0.5 ms of Redis' time
 _LEASE_MS = 45_000  # three heartbeats of a stream: a place that nobody renews is free again, its process was killed
-
-# KEYS[1]: the prefix of a window's hash. ARGV: field, how many more; ... The hash of a second goes after two.
-_COUNT = """
-local key = KEYS[1] .. redis.call('TIME')[1]
-local totals = {}
-for i = 1, #ARGV, 2 do
-  totals[#totals + 1] = redis.call('HINCRBY', key, ARGV[i], ARGV[i + 1])
-end
-redis.call('PEXPIRE', key, 2000)
-return totals
-"""
 
 # KEYS[1]: a visitor's places. ARGV: whose place, how many there are, how long it is held, ms. A place held is renewed.
 _TAKE = """
@@ -53,13 +37,6 @@ redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
-
-_Asked = tuple[list[bytes], asyncio.Future[list[int] | None]]
-
-
-def _hashed(scope: str, who: str) -> bytes:
-    return blake2b(f"{scope}\0{who}".encode("utf-8", "surrogatepass"), digest_size=9).digest()
-
 
 class _Bounded:
     """Calls that take no longer than the timeout, and are not tried for a moment after one failed."""
@@ -97,53 +74,14 @@ class _Bounded:
 class CountsInRedis:
     """Requests in a second, over all processes (see `rates.SharedCounts`)."""
 
-    def __init__(self, client: redis.Redis, timeout_ms: int, prefix: str = "avert") -> None:
-        self._bounded = _Bounded(client, timeout_ms, "limits")
-        self._script: Any = client.register_script(_COUNT)
-        self._key = f"{prefix}:rate:"
-        self._asked: list[_Asked] = []
-        self._calls: set[asyncio.Task[None]] = set()
+    def __init__(self, calls: Gathered) -> None:
+        self._calls = calls
 
     async def count(self, wanted: Sequence[tuple[str, str]]) -> Sequence[int] | None:
         """Count one request for each; how many each has had in this second, this one included."""
         if not wanted:
             return []
-        if self._bounded.resting:
-            return None
-        answer: asyncio.Future[list[int] | None] = asyncio.get_running_loop().create_future()
-        self._asked.append(([_hashed(scope, who) for scope, who in wanted], answer))
-        self._send_next()
-        return await answer
-
-    def _send_next(self) -> None:
-        if not self._asked or len(self._calls) >= _CALLS_MAX:
-            return
-        asked, self._asked = self._asked[:_BATCH_MAX], self._asked[_BATCH_MAX:]
-        task = asyncio.create_task(self._ask(asked))
-        self._calls.add(task)
-        task.add_done_callback(self._sent)
-
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        self._calls.discard(task)
-        self._send_next()
-
-    async def _ask(self, asked: list[_Asked]) -> None:
-        """One call for all; each then gets its own place in the order in which they came."""
-        more = Counter(field for fields, _ in asked for field in fields)
-        arguments = [argument for pair in more.items() for argument in pair]
-        totals = await self._bounded.call(lambda: self._script(keys=[self._key], args=arguments))
-        so_far = {} if totals is None else {
-            field: int(total) - count for (field, count), total in zip(more.items(), totals, strict=True)
-        }
-        for fields, future in asked:
-            counts: list[int] | None = None
-            if totals is not None:
-                counts = []
-                for field in fields:
-                    so_far[field] += 1
-                    counts.append(so_far[field])
-            if not future.done():  # a caller that gave up has cancelled it
-                future.set_result(counts)
+        return (await self._calls.ask(b"".join([field_of(scope, who) for scope, who in wanted]))).counts
 
 
 class PlacesInRedis:
@@ -168,4 +106,4 @@ class PlacesInRedis:
         await self._bounded.call(lambda: self._redis.zrem(key, name))
 
     def _key(self, visitor: str) -> str:
-        return f"{self._prefix}:streams:{_hashed('stream', visitor).hex()}"
+        return f"{self._prefix}:streams:{field_of('stream', visitor).hex()}"

@@ -25,16 +25,16 @@ class Suggestions:
         """Answer ``GET /v1/suggestions?visitor=...[&session=...&placement=...&lang=...]``."""
         caller = Caller(request, self._services)
         visitor = caller.visitor_asked()
-        await caller.admit_reader(visitor)
-        return answer(SuggestionsOut(await self.read(caller, visitor)))
+        if caller.refuses_tracking:
+            await caller.admit_reader(visitor)
+            return answer(SuggestionsOut([]))
+        return answer(SuggestionsOut(_metered(as_asked(caller, await caller.read_as_admitted(visitor)))))
 
     async def read(self, caller: Caller, visitor: str) -> list[SuggestionOut]:
         """The visitor's suggestions for this caller; [] also when Redis is away or the browser refuses tracking."""
         if caller.refuses_tracking:
             return []
-        found = as_asked(caller, await self._services.reader.read(visitor, caller.now_ms))
-        SUGGESTIONS_READ.inc(len(found))
-        return found
+        return _metered(as_asked(caller, await self._services.reader.read(visitor, caller.now_ms)))
 
 
 def as_asked(caller: Caller, suggestions: Iterable[Suggestion]) -> list[SuggestionOut]:
@@ -47,3 +47,9 @@ def as_asked(caller: Caller, suggestions: Iterable[Suggestion]) -> list[Suggesti
         if (session is None or suggestion.session == session)
         and (placement is None or suggestion.placement == placement)
     ]
+
+
+def _metered(found: list[SuggestionOut]) -> list[SuggestionOut]:
+    if found:
+        SUGGESTIONS_READ.inc(len(found))
+    return found

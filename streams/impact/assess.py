@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from streams.impact.bounds import rate_interval, rates_interval
 from streams.impact.compare import Error, compare, variance_of
+from streams.impact.funnels import assess_funnels
 from streams.impact.model import (
     ALL_COSTS,
     MICROS,
@@ -74,6 +75,7 @@ def assess(totals: Totals, options: Options | None = None) -> Report:
             for one in totals.outcomes
         ],
         notes=totals.notes + [Note(f"rule `{rule}` neither prevents nor promotes anything") for rule in aimless],
+        funnels=assess_funnels(totals.funnels, options),
     )
 
 

@@ -102,6 +102,53 @@ class RuleTotals(msgspec.Struct, kw_only=True):
     looks: list[Look] = []
 
 
+class WayTotals(msgspec.Struct, kw_only=True):
+    """Ways between two steps. Buckets as `core.funnel_totals.bucket_of` makes them: four to every doubling."""
+
+    count: int = 0
+    ms: int = 0
+    ms_squared: int = 0
+    clicks: int = 0
+    clicks_squared: int = 0
+    ms_buckets: dict[int, int] = {}
+    clicks_buckets: dict[int, int] = {}
+
+
+class FunnelStepTotals(msgspec.Struct, kw_only=True):
+    """One step in one arm. `way`: from the step before. `instead`: where journeys went that ended after this step."""
+
+    reached: int = 0
+    skipped: int = 0
+    reverse: int = 0
+    way: WayTotals = msgspec.field(default_factory=WayTotals)
+    instead: dict[str, int] = {}
+
+
+class FunnelArm(msgspec.Struct, kw_only=True):
+    """The journeys of one arm."""
+
+    arm: str
+    entered: int = 0
+    ended: int = 0
+    completed: int = 0
+    steps: list[FunnelStepTotals] = []
+    whole: WayTotals = msgspec.field(default_factory=WayTotals)
+    first_at: int | None = None
+    last_at: int | None = None
+
+
+class FunnelTotals(msgspec.Struct, kw_only=True):
+    """One version of a funnel. `rule`: whose arms split it; None: the global holdout's."""
+
+    funnel: str
+    version: str
+    title: str = ""
+    labels: list[str] = []
+    within_ms: int | None = None  # None: the visit
+    rule: str | None = None
+    arms: list[FunnelArm] = []
+
+
 class Note(msgspec.Struct, frozen=True):
     """Something that was counted and left out, or that a reader has to know."""
 
@@ -120,6 +167,7 @@ class Totals(msgspec.Struct, kw_only=True):
     nudge_micros: int = 0  # what showing one suggestion costs now, as declared
     outcomes: list[OutcomeInfo] = []
     rules: list[RuleTotals] = []
+    funnels: list[FunnelTotals] = []
     notes: list[Note] = []
 
 

@@ -184,6 +184,54 @@ class OutcomeReport(msgspec.Struct, frozen=True, kw_only=True):
     versions: list[CostVersion]
 
 
+class Mean(msgspec.Struct, frozen=True, kw_only=True):
+    """A mean of one arm and where the true one lies; `median` is known to an eighth."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    median: float | None
+
+
+class FunnelStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One step in one arm; shares are of the journeys that began, `from_before` of those of the step before."""
+
+    reached: int
+    share: float | None
+    from_before: float | None
+    skipped: float | None
+    reverse: float | None
+    seconds: Mean  # from the step before
+    clicks: Mean
+    instead: dict[str, int]  # where journeys went that ended here
+
+
+class FunnelArmReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The journeys of one arm."""
+
+    arm: str
+    entered: int
+    ended: int
+    completed: int
+    share: float | None
+    seconds: Mean  # from the first step to the last
+    clicks: Mean
+    steps: list[FunnelStep]
+
+
+class FunnelReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One funnel. `difference`: of the shares of journeys that arrived, treated minus control."""
+
+    funnel: str
+    title: str
+    version: str
+    rule: str | None
+    within_ms: int | None
+    labels: list[str]
+    arms: list[FunnelArmReport]
+    difference: Estimate | None
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of it. `questions`: among how many the error is shared."""
 
@@ -196,3 +244,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     rules: list[RuleReport]
     outcomes: list[OutcomeReport]
     notes: list[Note]
+    funnels: list[FunnelReport] = []

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from streams.impact.listing import arm_name, listed
 from streams.impact.model import MICROS
-from streams.impact.report import ArmReport, Estimate, Report, RuleReport
+from streams.impact.page.funnel import difference_words, places, span
+from streams.impact.report import ArmReport, Estimate, FunnelReport, Report, RuleReport
 from streams.impact.words import (
     NONE,
     change,
@@ -34,6 +35,8 @@ def print_report(report: Report, console: Console) -> None:
     """Everything that the page says, in words and tables."""
     for rule in report.rules:
         _rule(rule, report, console)
+    for funnel in report.funnels:
+        _funnel(funnel, console)
     _prices(report, console)
     for note in report.notes:
         console.print(f"{'' if note.count is None else f'{note.count:,} '}{escape(note.text)}", style="dim")
@@ -146,6 +149,24 @@ def _plan(rule: RuleReport, arm: ArmReport, report: Report, console: Console) ->
         wait += f", {days(plan.days)} more"
     chance = "" if plan.chance is None else f", chance so far {probability(plan.chance)}"
     console.print(f"[dim]{escape(name)}smallest effect that could be seen by now: {seen}{wait}{chance}[/]")
+
+
+def _funnel(funnel: FunnelReport, console: Console) -> None:
+    console.rule(f"[bold]{escape(funnel.title)}[/] · funnel {escape(funnel.funnel)}", align="left")
+    console.print(escape(difference_words(funnel)))
+    table = _table("step", "arm", "reached", "share", "from before", "time", "clicks", "skipped", "reverse", "instead")
+    for number, label in enumerate(funnel.labels):
+        for arm in funnel.arms:
+            if number < len(arm.steps):
+                step = arm.steps[number]
+                then = places(arm, number)[:1]
+                table.add_row(
+                    escape(label), escape(arm.arm), count(step.reached), percent(step.share), percent(step.from_before),
+                    span(step.seconds.mean), NONE if step.clicks.mean is None else f"{step.clicks.mean:.3g}",
+                    percent(step.skipped), percent(step.reverse), escape(then[0][0]) if then else NONE,
+                )
+    console.print(table)
+    console.print()
 
 
 def _prices(report: Report, console: Console) -> None:

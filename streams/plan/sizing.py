@@ -15,7 +15,7 @@ _PARTITIONS_A_WORKER = 2
 _PARTITIONS_MIN = 8  # the setting's default
 _WORKERS_MIN = 2  # and API processes: one may be lost
 _ACTIVE_S = 30 * 60  # a visitor's live object is kept for about a session (at most 16,384 in a partition)
-TOPICS = 7  # clickstream, decisions, suggestions, outcomes, deadletter, totals, the changelog
+TOPICS = 8  # clickstream, decisions, suggestions, outcomes, journeys, deadletter, totals, the changelog
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A directory of rule files -> a `Program` and the rules' tests; or every finding of every file at once.
 
-1. `outcomes.yaml` is required. Every other `.yaml`/`.yml` file below the directory holds rules; hidden files and
+1. `outcomes.yaml` is required, `funnels.yaml` may be there.
+   Every other `.yaml`/`.yml` file below the directory holds rules; hidden files and
    folders are passed over (editors and mounted volumes keep their own there).
 2. Files are read in the order of their paths below the directory, so that the same files always give the same
    program, wherever they lie.
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from streams.core.definition import Mark, Program, RuleDefinition
 from streams.rulefiles.findings import BROKEN, Report, quoted, suggest
 from streams.rulefiles.forms import Reader
+from streams.rulefiles.funnels import FUNNELS_FILE, FunnelTest, ReadFunnel
 from streams.rulefiles.outcomes import OUTCOMES_FILE, Declared, declared_names
 from streams.rulefiles.rules import RULES_FILE, ReadRule, RuleKind
 from streams.rulefiles.testforms import RuleTest
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from streams.core.ruleset import EngineOptions
 
 OUTCOMES_NAME = "outcomes.yaml"
+FUNNELS_NAME = "funnels.yaml"
 SUFFIXES = (".yaml", ".yml")
 FILES_MAX = 2000  # more than any set of rules; keeps a wrong directory from being read whole
 _RULE = RuleKind()
@@ -63,6 +66,7 @@ def program_of(
     reader = Reader(report, allowed_link_hosts)
     declared: Declared | None = None
     rules: list[ReadRule] = []
+    funnels: tuple[ReadFunnel, ...] = ()
     if OUTCOMES_NAME not in files:
         report.add(
             Mark(str(directory / OUTCOMES_NAME)),
@@ -77,9 +81,12 @@ def program_of(
             for document in documents:
                 names |= declared_names(document)
             declared = _read_outcomes(documents, path, reader)
+        elif name == FUNNELS_NAME:
+            funnels = _read_funnels(documents, reader)
         else:
             rules.extend(_read_rules(documents, reader))
     _check_ids(rules, report)
+    _check_funnels(funnels, [rule.definition.id for rule in rules], report)
     if names:
         rules = _with_outcomes(rules, names, report)
     if declared is None:
@@ -91,6 +98,7 @@ def program_of(
         global_holdout=declared.global_holdout,
         global_salt=declared.global_salt,
         nudge_cost=declared.nudge_cost,
+        funnels=tuple(funnel.definition for funnel in funnels),
     )
     return program, [replace(test, rule=rule.definition.id) for rule in rules for test in rule.tests]
 
@@ -151,6 +159,29 @@ def _read_outcomes(documents: list[Node], path: Path, reader: Reader) -> Declare
     return read if isinstance(read, Declared) else None
 
 
+def _read_funnels(documents: list[Node], reader: Reader) -> tuple[ReadFunnel, ...]:
+    for second in documents[1:]:
+        reader.fault(second, f"{FUNNELS_NAME} holds one document")
+    if not documents:
+        return ()
+    first = documents[0]
+    if not isinstance(first, MapNode):
+        reader.fault(first, f"expected a map with `funnels` in {FUNNELS_NAME}")
+        return ()
+    read = FUNNELS_FILE.read(first, reader)
+    return () if read is BROKEN else read
+
+
+def funnel_tests(directory: Path) -> list[FunnelTest]:
+    """The tests of `funnels.yaml`, of files that have been loaded without a finding."""
+    path = directory / FUNNELS_NAME
+    if not path.is_file():
+        return []
+    report = Report()
+    funnels = _read_funnels(read_tree(_read_bytes(path, report), str(path), report), Reader(report))
+    return [test for funnel in funnels for test in funnel.tests]
+
+
 def _read_rules(documents: list[Node], reader: Reader) -> Iterator[ReadRule]:
     for document in documents:
         if isinstance(document, MapNode) and document.get("outcomes") is not None:
@@ -178,6 +209,14 @@ def _check_ids(rules: list[ReadRule], report: Report) -> None:
                 definition.mark,
                 f"two rules are named {quoted(definition.id)}; the first is in {where.file}:{where.line}",
             )
+
+
+def _check_funnels(funnels: tuple[ReadFunnel, ...], rules: list[str], report: Report) -> None:
+    for funnel in funnels:
+        rule = funnel.definition.rule
+        if rule is not None and rule not in rules:
+            said = f"funnel {quoted(funnel.definition.name)}: no rule is named {quoted(rule)}"
+            report.add(funnel.definition.mark, said + suggest(rule, rules))
 
 
 def _with_outcomes(rules: list[ReadRule], names: dict[str, str | None], report: Report) -> list[ReadRule]:

@@ -14,6 +14,7 @@ from streams.core.effects import Suppression
 from streams.rulefiles.conditions import FORMS
 from streams.rulefiles.fields import OPERATORS
 from streams.rulefiles.forms import Form, Key, Kind, walk
+from streams.rulefiles.funnels import FUNNELS_FILE
 from streams.rulefiles.outcomes import OUTCOMES_FILE
 from streams.rulefiles.rules import RULE, RULES_FILE
 from streams.rulefiles.values import Choice
@@ -54,7 +55,7 @@ def reference() -> str:
 
 
 def _lines() -> Iterator[str]:
-    forms = [form for form in walk((RULE, RULES_FILE, OUTCOMES_FILE)) if FORMS.get(form.name) is not form]
+    forms = [form for form in walk((RULE, RULES_FILE, OUTCOMES_FILE, FUNNELS_FILE)) if FORMS.get(form.name) is not form]
     yield "## Reference"
     for form in forms:
         yield from _form(form, form.title.removeprefix("a ").removeprefix("an ").capitalize())

@@ -20,7 +20,8 @@ from streams.core.event import Event
 from streams.core.ruleset import DefinitionErrors, EngineOptions, Ruleset, compile_ruleset
 from streams.core.visitor import Visitor
 from streams.rulefiles.coverage import Coverage, Observer
-from streams.rulefiles.program import load_program
+from streams.rulefiles.program import funnel_tests, load_program
+from streams.rulefiles.runner_funnels import run_funnel_test
 from streams.rulefiles.runner_timeline import Happening, legend_lines, timeline
 from streams.rulefiles.testforms import Expected, RuleTest, TestEvent, event_objects
 from streams.rulefiles.values import write_duration
@@ -102,12 +103,13 @@ def run_with_coverage(directory: Path, options: EngineOptions) -> tuple[list[Tes
         results.append(run_test(test, *observers[key]))
     for (name, _), (_, observer) in observers.items():
         coverage.know(observer, rules[name])
+    results += [TestResult(*run_funnel_test(test, program, options)) for test in funnel_tests(directory)]
     return results, coverage
 
 
 def _ruleset_for(program: Program, rule: RuleDefinition, arm: Arm, options: EngineOptions) -> Ruleset:
     alone = replace(rule, mode="live", holdout=1.0 if arm == "control" else 0.0)
-    return compile_ruleset(replace(program, rules=(alone,), global_holdout=0.0), options)
+    return compile_ruleset(replace(program, rules=(alone,), funnels=(), global_holdout=0.0), options)
 
 
 def run_test(test: RuleTest, ruleset: Ruleset, observer: Observer) -> TestResult:

@@ -1,6 +1,6 @@
 """The JSON Schema (2020-12) of rule files, from the same tables that the loader reads with: for editors.
 
-An editor needs one schema for all files: a file is `outcomes.yaml`, one rule, or a list of rules.
+An editor needs one schema for all files: a file is `outcomes.yaml`, `funnels.yaml`, one rule, or a list of rules.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from streams.core.definition import SessionField
 from streams.rulefiles.conditions import FORMS
 from streams.rulefiles.fields import FIELD_EXPECTED, field_test_schema
 from streams.rulefiles.forms import Form, Schema, walk
+from streams.rulefiles.funnels import FUNNELS_FILE
 from streams.rulefiles.outcomes import OUTCOMES_FILE
 from streams.rulefiles.rules import RULE, RULES_FILE
 
@@ -17,7 +18,7 @@ SCHEMA_ID = "https://avert.invalid/rules.schema.json"  # a name, not an address:
 
 def json_schema() -> Schema:
     """The schema of every rule file."""
-    roots = (OUTCOMES_FILE, RULES_FILE, RULE)
+    roots = (OUTCOMES_FILE, FUNNELS_FILE, RULES_FILE, RULE)
     definitions = {_name(form): form.schema() for form in walk(roots)}
     definitions["condition"] = {
         "description": "A condition: what must have happened, or not.",

@@ -23,6 +23,7 @@ from streams.core.effects import (
     Decision,
     Effect,
     EventResult,
+    Journey,
     OutcomeRecord,
     Receipt,
     Refusal,
@@ -52,6 +53,7 @@ EFFECT_TOPIC: dict[type, str] = {
     Suggestion: "suggestions",
     Withdrawal: "suggestions",
     OutcomeRecord: "outcomes",
+    Journey: "journeys",
     DeadLetter: "deadletter",
 }
 

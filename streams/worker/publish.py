@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from streams.core.about import about
+from streams.core.funnel_totals import FunnelLine
 from streams.core.outcome import ALL_COSTS, PROGRAMME
 from streams.core.ruleset import Ruleset
 from streams.core.totals import OutcomeLine, RuleLine, Totals
@@ -27,6 +28,14 @@ from streams.telemetry import (
     CREDITED_OUTCOMES,
     CREDITED_VISITORS,
     EXPOSED_VISITORS,
+    FUNNEL_ENDED,
+    FUNNEL_ENTERED,
+    FUNNEL_REACHED,
+    FUNNEL_REVERSE,
+    FUNNEL_SKIPPED,
+    FUNNEL_WAY_CLICKS,
+    FUNNEL_WAY_SECONDS,
+    FUNNEL_WAYS,
     OTHER,
     OUTCOME_PRICE_AMOUNT,
     OUTCOME_PRICE_OUTCOMES,
@@ -70,7 +79,8 @@ class TotalsPublisher:
     async def publish(self) -> None:
         """Tell what has not been told."""
         memories = self._memories()
-        meter([memory.totals for memory in memories])
+        rules = self._rules()
+        meter([memory.totals for memory in memories], frozenset() if rules is None else versions_of(rules))
         try:
             for memory in memories:
                 await self._tell(memory)
@@ -98,15 +108,26 @@ class TotalsPublisher:
             self._about = memory, rules.version
 
 
-def meter(totals: list[Totals]) -> None:
-    """Show the sums over these partitions in the metrics: absolute values, which every worker shows of its own."""
+def versions_of(rules: Ruleset) -> frozenset[tuple[str, str]]:
+    """Name and version of each funnel in force."""
+    return frozenset((funnel.name, funnel.version) for funnel in rules.funnels.all)
+
+
+def meter(totals: list[Totals], funnels: frozenset[tuple[str, str]] = frozenset()) -> None:
+    """Show the sums over these partitions in the metrics: absolute values, which every worker shows of its own.
+
+    Of funnels only those versions: a few, as files hold few, and edited ones leave their lines behind.
+    """
     whole = Totals()
     for one in totals:
         whole.absorb(one.lines.values())
     for gauge in _GAUGES:
         gauge.clear()
     for line in whole.lines.values():
-        if isinstance(line, RuleLine):
+        if isinstance(line, FunnelLine):
+            if (line.funnel, line.version) in funnels:
+                _meter_funnel(line)
+        elif isinstance(line, RuleLine):
             _meter_rule(line)
         else:
             _meter_prices(line)
@@ -114,9 +135,24 @@ def meter(totals: list[Totals]) -> None:
 
 
 _GAUGES: tuple[Any, ...] = (
-    CREDITED_AMOUNT, CREDITED_OUTCOMES, CREDITED_VISITORS, EXPOSED_VISITORS, OUTCOME_PRICE_AMOUNT,
-    OUTCOME_PRICE_OUTCOMES, RECEIPTS_COUNTED,
+    CREDITED_AMOUNT, CREDITED_OUTCOMES, CREDITED_VISITORS, EXPOSED_VISITORS, FUNNEL_ENDED, FUNNEL_ENTERED,
+    FUNNEL_REACHED, FUNNEL_REVERSE, FUNNEL_SKIPPED, FUNNEL_WAY_CLICKS, FUNNEL_WAY_SECONDS, FUNNEL_WAYS,
+    OUTCOME_PRICE_AMOUNT, OUTCOME_PRICE_OUTCOMES, RECEIPTS_COUNTED,
 )
+
+
+def _meter_funnel(line: FunnelLine) -> None:
+    """Steps are numbered from 1."""
+    FUNNEL_ENTERED.labels(line.funnel, line.arm).set(line.entered)
+    FUNNEL_ENDED.labels(line.funnel, line.arm).set(line.ended)
+    for number, step in enumerate(line.steps, 1):
+        labels = line.funnel, str(number), line.arm
+        FUNNEL_REACHED.labels(*labels).set(step.reached)
+        FUNNEL_SKIPPED.labels(*labels).set(step.skipped)
+        FUNNEL_REVERSE.labels(*labels).set(step.reverse)
+        FUNNEL_WAYS.labels(*labels).set(step.between.count)
+        FUNNEL_WAY_SECONDS.labels(*labels).set(step.between.ms / 1000)
+        FUNNEL_WAY_CLICKS.labels(*labels).set(step.between.clicks)
 
 
 def _meter_rule(line: RuleLine) -> None:

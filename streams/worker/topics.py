@@ -29,7 +29,7 @@ __all__ = [
     "ensure_topics", "partition_counts", "topic_names",
 ]  # fmt: skip
 
-EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "deadletter")
+EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "journeys", "deadletter")
 
 RULES_BYTES_MAX = 8 * 1024 * 1024  # one record is all rule files, compressed
 

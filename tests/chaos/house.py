@@ -80,10 +80,22 @@ limits: {per_session: 1, per_visitor: {count: 2, within: 1h}, cooldown: 5m}
 experiment: {holdout: 20%}
 """
 
+# One within the visit, in the arms of the global holdout; one that outlives visits, in those of a rule.
+_FUNNELS = """\
+funnels:
+  - funnel: buy
+    steps: [{event: search}, {event: product_view}, {event: cart_add}, {event: purchase}]
+  - funnel: help
+    steps: [{event: help_view}, {event: contact_page}, {event: purchase}]
+    within: 1h
+    rule: limited
+"""
+
 
 def chaos_rules(folder: Path) -> Path:
-    """Twenty rules of many kinds, one with every limit, and the outcome that names each applied event."""
+    """Twenty rules of many kinds, one with every limit, two funnels, and the outcome that names each applied event."""
     rules = write_rules(folder, jobs(20))
+    (rules / "funnels.yaml").write_text(_FUNNELS)
     (rules / "limited.yaml").write_text(_LIMITED_RULE)
     add_applied_outcome(rules)
     return rules
@@ -144,6 +156,11 @@ class Hand:
     def ready(self) -> bool:
         """Whether it says that it works."""
         return self.alive and answers(f"{self.url}/readyz")
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its process is stopped, as by SIGSTOP."""
+        return Path(f"/proc/{self.program.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from bench._log import read_all
-from streams.core.effects import Decision, Effect, EventResult, OutcomeRecord, Receipt, Refusal, Withdrawal
+from streams.core.effects import Decision, Effect, EventResult, Journey, OutcomeRecord, Receipt, Refusal, Withdrawal
 from streams.core.engine import Position, step, tick
 from streams.core.event import Refused, parse_event
 from streams.core.ruleset import Ruleset
@@ -26,7 +26,7 @@ from streams.settings import Settings
 from streams.worker.topics import changelog_name
 from streams.worker.totals import is_line, restore_line
 
-EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "deadletter")
+EFFECT_TOPICS = ("decisions", "suggestions", "outcomes", "journeys", "deadletter")
 Effects = dict[tuple[str, ...], Any]  # by what identifies them
 
 
@@ -114,9 +114,9 @@ class _Partition:
 def totals_of(effects: Effects) -> Totals:
     """The totals as the fold over effects (as JSON gave them), each once."""
     totals = Totals()
-    kinds = Decision | Receipt | OutcomeRecord
+    kinds = Decision | Receipt | OutcomeRecord | Journey
     for effect in effects.values():
-        if isinstance(effect, dict) and effect["record"] in ("decision", "receipt", "outcome"):
+        if isinstance(effect, dict) and effect["record"] in ("decision", "receipt", "outcome", "journey"):
             totals.add(msgspec.convert(effect, kinds))
     return totals
 

@@ -55,6 +55,7 @@ def test_a_thawed_worker_does_not_write(shared: Build, point: str) -> None:
     with shared().open() as house:
         frozen = house.hand("a", point, 20, "freeze")
         house.begin()
+        house.until(lambda: frozen.frozen, "it freezes")
         house.act(f"frozen {point}")
         zombie, life = frozen.writer, frozen.program
         other = house.hand("b")

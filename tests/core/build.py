@@ -10,7 +10,9 @@ from streams.core.definition import Operator
 from streams.core.effects import Decision, Effect, EventResult, OutcomeRecord, Suggestion, Withdrawal
 from streams.core.engine import Position, step, tick
 from streams.core.event import Event
+from streams.core.funnel_definition import FunnelDefinition, FunnelStep
 from streams.core.ruleset import EngineOptions, Ruleset, compile_ruleset
+from streams.core.totals import Totals
 from streams.core.visitor import Visitor, decode_visitor, encode_visitor
 
 T0 = 1_700_000_000_000  # the moment that tests call 0
@@ -172,3 +174,18 @@ def fires(condition: d.Condition, *events: tuple[Any, ...], until: int | None = 
     """When a rule with this condition fires over these events; then time runs to `until`."""
     log = Log(compiled(condition, options=options)).all(*events)
     return (log.tick(until) if until is not None else log).at
+
+
+def funnel(*steps: d.Matcher | str, name: str = "buy", **fields: Any) -> FunnelDefinition:
+    """A funnel of event types or matchers."""
+    matchers = [matcher(step) if isinstance(step, str) else step for step in steps]
+    mark = fields.pop("mark", d.NOWHERE)
+    return FunnelDefinition(name, name.title(), tuple(map(FunnelStep, matchers)), mark, **fields)
+
+
+def folded(effects: Iterable[Effect]) -> dict[str, Any]:
+    """The lines of funnels, by key, of the totals of these effects."""
+    totals = Totals()
+    for effect in effects:
+        totals.add(effect)
+    return {key: line for key, line in totals.lines.items() if key.startswith("funnel/")}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from streams.core.about import About, AboutOutcome, AboutPrice, AboutRule, about
+from streams.core.about import About, AboutFunnel, AboutOutcome, AboutPrice, AboutRule, about
 from streams.core.definition import Amount, Price
-from tests.core.build import DAY, compiled, event, outcome, rule
+from tests.core.build import DAY, compiled, event, funnel, matcher, outcome, rule
 
 
 def test_it_says_what_is_in_force():
@@ -25,3 +25,10 @@ def test_it_says_what_is_in_force():
     )  # fmt: skip
     assert [price.since for price in prices] == [0, 5]
     assert msgspec.json.decode(msgspec.json.encode(said), type=About) == said
+
+
+def test_a_funnel_says_its_steps():
+    made = about(compiled(funnels=(funnel("a", matcher(["b", "c"]), within_ms=5, rule="r"),)))
+    assert made.funnels == (AboutFunnel("buy", "Buy", compiled(funnels=(
+        funnel("a", matcher(["b", "c"]), within_ms=5, rule="r"),
+    )).funnels.all[0].version, ("a", "b, c"), 5, "r"),)  # fmt: skip

@@ -48,6 +48,7 @@ visitors = st.builds(
     Visitor, visitor=st.just("v"), sessions=st.lists(sessions, max_size=2),
     exposures=st.lists(exposures, max_size=3), live=st.lists(live, max_size=3),
     history=st.dictionaries(st.text(max_size=3), histories, max_size=3), programme=st.none() | exposures,
+    journeys=st.dictionaries(keys, states, max_size=2),
 )  # fmt: skip
 
 
@@ -63,6 +64,7 @@ def test_whatever_a_state_holds_comes_back_as_it_was(state):
     assert read == state
     # 1 == True == 1.0: the kinds come back, too.
     assert [repr(session.states) for session in read.sessions] == [repr(session.states) for session in state.sessions]
+    assert repr(read.journeys) == repr(state.journeys)
 
 
 @given(visitors)

@@ -10,6 +10,7 @@ import redis.asyncio as redis
 
 from streams.embedded.stack import EmbeddedCache
 from streams.errors import TooManyRequestsError
+from streams.http.gathered import Gathered
 from streams.http.rates import Rates
 from streams.http.shared import CountsInRedis, PlacesInRedis
 from tests.http.support import eventually
@@ -36,18 +37,18 @@ async def let_in(rates: list[Rates], who: str, times: int) -> int:
 
 
 async def test_processes_share_one_limit(valkey: redis.Redis) -> None:
-    processes = [Rates(100, 100, 10, CountsInRedis(valkey, 2000)) for _ in range(3)]
+    processes = [Rates(100, 100, 10, CountsInRedis(Gathered(valkey, 2000))) for _ in range(3)]
     assert 10 <= await let_in(processes, "v", 200) <= 10 * ONE_SECOND
 
 
 async def test_each_who_and_each_scope_is_counted_alone(valkey: redis.Redis) -> None:
-    counts = CountsInRedis(valkey, 2000)
+    counts = CountsInRedis(Gathered(valkey, 2000))
     for wanted in ([("visitor", "a")], [("visitor", "b")], [("key", "a"), ("address", "a")]):
         assert await counts.count(wanted) == [1] * len(wanted)
 
 
 async def test_many_at_once_are_counted_one_by_one(valkey: redis.Redis) -> None:
-    counts = CountsInRedis(valkey, 2000)
+    counts = CountsInRedis(Gathered(valkey, 2000))
     got = await asyncio.gather(*(counts.count([("visitor", "a")]) for _ in range(1000)))
     numbers = [count for one in got if one for count in one]
     assert len(numbers) == 1000
@@ -56,7 +57,7 @@ async def test_many_at_once_are_counted_one_by_one(valkey: redis.Redis) -> None:
 
 async def test_nobody_can_be_read_out_of_the_cache(valkey: redis.Redis) -> None:
     wanted = [("visitor", "customer-4711"), ("address", "203.0.113.0/24"), ("key", "sk_1")]
-    await CountsInRedis(valkey, 2000).count(wanted)
+    await CountsInRedis(Gathered(valkey, 2000)).count(wanted)
     await PlacesInRedis(valkey, 2000, 1).take("customer-4711", "one")
     kept = await valkey.keys("*")
     fields = [field for key in kept if b"rate" in key for field in await valkey.hkeys(key)]
@@ -68,7 +69,7 @@ async def test_nobody_can_be_read_out_of_the_cache(valkey: redis.Redis) -> None:
 async def test_without_the_cache_each_process_counts_for_itself() -> None:
     with EmbeddedCache() as cache:
         client = redis.Redis.from_url(cache.url, socket_timeout=0.5)
-        processes = [Rates(100, 100, 10, CountsInRedis(client, 500)) for _ in range(2)]
+        processes = [Rates(100, 100, 10, CountsInRedis(Gathered(client, 500))) for _ in range(2)]
         assert 10 <= await let_in(processes, "v", 100) <= 10 * ONE_SECOND
         cache.kill()
         assert 20 <= await let_in(processes, "w", 100) <= 20 * ONE_SECOND

@@ -127,6 +127,18 @@ async def test_with_capability_ids_knowing_the_id_suffices(settings: Settings, d
         assert len(response.json()["suggestions"]) == 1
 
 
+async def test_a_limit_counted_in_the_cache_holds_for_reads_too(settings: Settings, delivery: Delivery) -> None:
+    await delivery.deliver([suggestion("v")], {})
+    async with running_api(_with(settings, limits_in="redis", rate_per_visitor_per_s=3)) as api:
+        got = await asyncio.gather(*(
+            api.client.get("/v1/suggestions?visitor=v", headers=SERVER) for _ in range(3 * 2 + 1)
+        ))  # a burst may fall into two seconds, never into three
+        let_in = [response for response in got if response.status_code == 200]
+        assert 3 <= len(let_in) <= 6
+        assert {response.status_code for response in got} == {200, 429}
+        assert {len(response.json()["suggestions"]) for response in let_in} == {1}
+
+
 @pytest.mark.parametrize(("visitor", "status"), [("", 400), ("x", 200), ("x" * 128, 200), ("x" * 129, 400)])
 async def test_a_visitor_has_to_be_named(api: Api, visitor: str, status: int) -> None:
     response = await api.client.get("/v1/suggestions", params={"visitor": visitor}, headers=SERVER)

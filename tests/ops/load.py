@@ -38,6 +38,18 @@ STORIES: dict[str, list[tuple[float, str, dict[str, Any]]]] = {
         (580, "checkout_started", {"cart_total": 200.0}),
     ],
     "says something from long ago": [(3600, "purchase", {"total": 10.0}), (1, "page_view", {})],
+    "walks the funnel to its end": [
+        (9, "search", {"results": 3}), (7, "page_view", {"page.path": "/p/kettle"}),
+        (4, "add_to_cart", {"cart_total": 39.0}), (1, "purchase", {"total": 39.0}),
+    ],
+    "puts it into the cart first, and looks at it then": [
+        (9, "search", {"results": 3}), (6, "add_to_cart", {"cart_total": 39.0}),
+        (2, "page_view", {"page.path": "/p/kettle"}),
+    ],
+    "buys from the list, without a look at the product": [
+        (8, "search", {"results": 3}), (4, "add_to_cart", {"cart_total": 39.0}), (1, "purchase", {"total": 39.0}),
+    ],
+    "finds the answer, which ends the journey": [(580, "help_view", {"topic": "orders"}), (560, "order_tracked", {})],
 }
 RECEIPTS = ("shown", "clicked", "dismissed")
 LIMIT_PER_VISITOR_PER_S = 5  # the run's setting; one impatient visitor breaks it
@@ -110,8 +122,13 @@ class Load:
         return [self._event(visitor, *what) for what in story]
 
     def _event(self, visitor: str, ago_s: float, kind: str, props: dict[str, Any]) -> dict[str, Any]:
+        """`props`, with what belongs to the page under its dotted name."""
         ts = int((time.time() - ago_s) * 1000)
-        return {"id": f"e{next(self._numbers)}", "visitor": visitor, "type": kind, "ts": ts, "props": props}
+        page = {name.removeprefix("page."): value for name, value in props.items() if name.startswith("page.")}
+        rest = {name: value for name, value in props.items() if not name.startswith("page.")}
+        return {
+            "id": f"e{next(self._numbers)}", "visitor": visitor, "type": kind, "ts": ts, "props": rest, "page": page,
+        }  # fmt: skip
 
     def _post(self, path: str, body: object, key: str) -> httpx.Response:
         return self._client.post(path, content=json.dumps(body), headers=self._with(key))

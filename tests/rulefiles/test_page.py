@@ -45,7 +45,7 @@ def read(kind: CONDITION.__class__ | MatcherKind, text: str) -> list[str]:
 
 
 def test_every_block_is_looked_at() -> None:
-    words = ("{", "rule:", "currency:", "tests:")
+    words = ("{", "rule:", "currency:", "funnels:", "tests:")
     looked_at = {*CONDITIONS, *(block for word in words for block in blocks(word))}
     assert [block for block in BLOCKS if block not in looked_at and "\n" in block.strip()] == []
     assert len(CONDITIONS) >= 5
@@ -65,6 +65,13 @@ def test_matcher(text: str) -> None:
 def test_outcomes(tmp_path: Path) -> None:
     (text,) = blocks("currency:")
     assert len(load_rules(write_files(tmp_path, outcomes=text), OPTIONS).outcomes) == 3
+
+
+@pytest.mark.parametrize("text", blocks("funnels:"))
+def test_funnel_and_its_tests(tmp_path: Path, text: str) -> None:
+    rule = CHECKOUT_STALL.replace("checkout-stall", "help-loop")  # by whose arms it is split
+    results = run_rule_tests(write_files(tmp_path, funnels=text, rule=rule), OPTIONS)
+    assert [result.passed for result in results] == [True], results
 
 
 @pytest.mark.parametrize("text", [*blocks("rule:"), *(CHECKOUT_STALL + block for block in blocks("tests:"))])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
-from streams.core.effects import CreditedExposure, Decision, OutcomeRecord, Receipt
+from streams.core.effects import CreditedExposure, Decision, Journey, OutcomeRecord, Receipt
 from streams.core.ruleset import Ruleset
 from streams.core.totals import Totals, decode_line, encode_line
 from streams.errors import BrokerUnavailableError
@@ -133,3 +133,17 @@ def test_metrics_of_a_partition_that_is_gone_go_with_it() -> None:
     meter([memory(0, DECISION).totals])
     meter([Totals()])
     assert sample("avert_exposed_visitors", rule="r", arm="treated") is None
+
+
+def test_metrics_of_funnels_are_those_of_the_version_in_force() -> None:
+    told = [Journey("j", "v", "", "buy", version, "treated", 5, 2, (0, 0, 0, 1, 2500, 3)) for version in ("1", "2")]
+    meter([memory(0, *told).totals, memory(1, told[1]).totals], frozenset({("buy", "2")}))
+    assert sample("avert_funnel_entered", funnel="buy", arm="treated") == 2
+    assert sample("avert_funnel_ended", funnel="buy", arm="treated") == 0
+    labels = {"funnel": "buy", "step": "2", "arm": "treated"}
+    assert sample("avert_funnel_reached", **labels) == sample("avert_funnel_ways", **labels) == 2
+    assert sample("avert_funnel_way_seconds", **labels) == 5
+    assert sample("avert_funnel_way_clicks", **labels) == 6
+    assert sample("avert_funnel_skipped", **labels) == sample("avert_funnel_reverse", **labels) == 0
+    meter([memory(0, *told).totals])
+    assert sample("avert_funnel_entered", funnel="buy", arm="treated") is None

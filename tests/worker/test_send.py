@@ -1,8 +1,10 @@
-"""The sender asks its lease twice: what waits in the producer while the process is frozen does not go out after."""
+"""The sender asks its lease more than once: what waits in the producer while the process is frozen does not go out."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -12,89 +14,86 @@ from streams.worker.fence import FencedWriter
 from streams.worker.lease import Lease
 from streams.worker.send import RecordSender, Row, Written
 
-ROWS = [Row(b"v", b"row")]
+
+class Out:
+    """A sender with a valid lease, and a topic for what it sends."""
+
+    def __init__(self, broker: str, topic: str) -> None:
+        self.lease = Lease(10.0, 0.0)
+        self.lease.renew("a")
+        self.sender = RecordSender(broker, self.lease, 10.0, "test")
+        self._rows = {topic: [Row(b"v", b"row")]}
+
+    async def send(self) -> list[Written]:
+        """Of a batch that begins now."""
+        return await self.sender.send(0, self._rows, self.sender.tenure)
+
+    async def handed_over(self) -> asyncio.Task[list[Written]]:
+        """As `send`, when the lease has been asked and the producer has the rows."""
+        sending = asyncio.create_task(self.send())
+        await asyncio.sleep(0)
+        return sending
+
+    def connections(self) -> dict[Any, Any]:
+        """The producer's, by node."""
+        return {node: conn for (node, _), conn in self.sender._producer.client._conns.items()}
 
 
-async def topic_on(broker: str, name: str) -> str:
+@pytest.fixture
+async def out(broker: str, unique: str) -> AsyncIterator[Out]:
+    topic = f"{unique}-rows"
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, 1, 1)])
+        await admin.create_topics([NewTopic(topic, 1, 1)])
     finally:
         await admin.close()
-    return name
-
-
-async def test_what_the_producer_holds_while_the_group_forgets_us_is_not_sent(broker: str, unique: str) -> None:
-    topic = await topic_on(broker, f"{unique}-rows")
-    lease = Lease(10.0, 0.0)
-    lease.renew("a")
-    sender = RecordSender(broker, lease, 10.0, "test")
-    await sender.start()
+    out = Out(broker, topic)
+    await out.sender.start()
     try:
-        assert await sender.send(0, {topic: ROWS}, sender.tenure) == [Written(0, 1)]
-        sending = asyncio.create_task(sender.send(0, {topic: ROWS}, sender.tenure))
-        await asyncio.sleep(0)  # it has asked its lease, and handed the rows to the producer
-        lease.renew("a, anew")
-        with pytest.raises(BrokerUnavailableError, match="NotOursError"):
-            await sending
-        assert await sender.send(0, {topic: ROWS}, sender.tenure) == [Written(1, 1)]
+        yield out
     finally:
-        await sender.close()
+        await out.sender.close()
 
 
-async def test_what_the_producer_holds_while_no_heartbeat_is_answered_waits_for_the_next(
-    broker: str, unique: str
-) -> None:
-    topic = await topic_on(broker, f"{unique}-rows")
-    lease = Lease(10.0, 0.0)
-    lease.renew("a")
-    sender = RecordSender(broker, lease, 10.0, "test")
-    await sender.start()
-    try:
-        sending = asyncio.create_task(sender.send(0, {topic: ROWS}, sender.tenure))
-        await asyncio.sleep(0)
-        lease.lose()
-        done, _ = await asyncio.wait([sending], timeout=0.5)
-        assert not done
-        lease.renew("a")
-        assert await sending == [Written(0, 1)]
-    finally:
-        await sender.close()
+async def test_what_the_producer_holds_while_the_group_forgets_us_is_not_sent(out: Out) -> None:
+    assert await out.send() == [Written(0, 1)]
+    sending = await out.handed_over()
+    out.lease.renew("a, anew")
+    with pytest.raises(BrokerUnavailableError, match="NotOursError"):
+        await sending
+    assert await out.send() == [Written(1, 1)]
 
 
-async def test_what_was_given_up_is_not_sent_in_a_later_tenure(broker: str, unique: str) -> None:
-    topic = await topic_on(broker, f"{unique}-rows")
-    lease = Lease(10.0, 0.0)
-    lease.renew("a")
-    sender = RecordSender(broker, lease, 10.0, "test")
-    await sender.start()
-    try:
-        sending = asyncio.create_task(sender.send(0, {topic: ROWS}, sender.tenure))
-        await asyncio.sleep(0)
-        lease.lose()
-        sending.cancel()
-        await asyncio.wait([sending])
-        lease.renew("a, anew")
-        await asyncio.wait(sender._under_way)  # until the producer has let it go
-        assert await sender.send(0, {topic: ROWS}, sender.tenure) == [Written(0, 1)]
-    finally:
-        await sender.close()
+async def test_what_the_producer_holds_while_no_heartbeat_is_answered_waits_for_the_next(out: Out) -> None:
+    sending = await out.handed_over()
+    out.lease.lose()
+    done, _ = await asyncio.wait([sending], timeout=0.5)
+    assert not done
+    out.lease.renew("a")
+    assert await sending == [Written(0, 1)]
 
 
-async def test_all_connections_of_the_producer_are_fenced(broker: str, unique: str) -> None:
-    topic = await topic_on(broker, f"{unique}-rows")
-    lease = Lease(10.0, 0.0)
-    lease.renew("a")
-    sender = RecordSender(broker, lease, 10.0, "test")
-    await sender.start()
-    try:
-        await sender.send(0, {topic: ROWS}, sender.tenure)
-        assert any(type(conn._writer) is FencedWriter for conn in sender._producer.client._conns.values())
-        assert all(
-            type(conn._writer) is FencedWriter
-            for (node, _), conn in sender._producer.client._conns.items()
-            if node != "bootstrap"
-        )
-    finally:
-        await sender.close()
+async def test_what_was_given_up_is_not_sent_in_a_later_tenure(out: Out) -> None:
+    sending = await out.handed_over()
+    out.lease.lose()
+    sending.cancel()
+    await asyncio.wait([sending])
+    out.lease.renew("a, anew")
+    await asyncio.wait(out.sender._under_way)  # until the producer has let it go
+    assert await out.send() == [Written(0, 1)]
+
+
+async def test_what_a_hand_over_gives_up_is_not_sent_although_the_group_knows_us_still(out: Out) -> None:
+    sending = await out.handed_over()
+    out.lease.end_tenure()
+    with pytest.raises(BrokerUnavailableError, match="NotOursError"):
+        await sending
+    assert await out.send() == [Written(0, 1)]
+
+
+async def test_the_producers_connections_are_fenced(out: Out) -> None:
+    await out.send()
+    fenced = {node for node, conn in out.connections().items() if type(conn._writer) is FencedWriter}
+    assert fenced
+    assert out.connections().keys() - fenced <= {"bootstrap"}  # which only asks where the nodes are

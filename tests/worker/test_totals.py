@@ -32,7 +32,7 @@ from streams.worker.send import Row, Written
 from streams.worker.table import _tombstone_offset
 from streams.worker.totals import TOTALS_MARK, is_line, portions, restore_line
 from tests.chaos.oracle import expected, totals_of
-from tests.core.build import DAY, HOUR, MINUTE, compiled, count, event, missing, outcome, rule
+from tests.core.build import DAY, HOUR, MINUTE, compiled, count, event, funnel, missing, outcome, rule
 
 CHANGELOG = "changelog"
 FICKLE = ("v0", "v1")  # these withdraw their consent; they repeat nothing, as nobody would know it again
@@ -49,6 +49,10 @@ def ruleset() -> Ruleset:
             outcome("left", missing("purchase", "cart", None)),
             outcome("purchase", event("purchase"), "conversion", amount=Amount(of="props.total")),
         ],
+        funnels=(
+            funnel("search", "cart", "purchase", name="visit"),
+            funnel("chat_opened", "search", "purchase", name="days", within_ms=6 * HOUR, rule="carts"),
+        ),
         global_holdout=0.2,
         nudge_cost=0.01,
         options=EngineOptions(attribution_window_ms=2 * HOUR, outcome_delay_ms=HOUR),
@@ -69,6 +73,7 @@ def log_of(seed: int, rules: Ruleset, events: int = 250, visitors: int = 12) -> 
             "id": f"e{len(records)}", "visitor": visitor, "ts": at,
             "props": {"total": chance.choice([1.15, 20, "7.5"])},
             "type": chance.choice(["search", "search", "cart", "purchase", "chat_opened", "page_view"]),
+            "page": {"path": f"/{chance.choice('abc')}"},
         }  # fmt: skip
         kind = chance.random()
         if receipts and kind < 0.15:
@@ -218,6 +223,12 @@ async def test_the_log_has_everything_in_it() -> None:
     receipts = {word for key, line in lines.items() if key.startswith("rule/") for word in line.receipts}
     assert receipts == {"shown", "clicked", "dismissed"}
     assert lines["outcome/purchase"].unattributed > 0
+    funnels = [line for key, line in lines.items() if key.startswith("funnel/")]
+    assert {(line.funnel, line.arm) for line in funnels} == {
+        (name, arm) for name in ("visit", "days") for arm in ("treated", "control")
+    }
+    assert all(line.ended > line.completed > 0 for line in funnels)
+    assert all(sum(step.skipped + step.reverse for step in line.steps) for line in funnels)
     assert sum(share.visitors for line in programme for share in line.outcomes.values()) > 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streams.impact.page.closing import closing_sections
 from streams.impact.page.document import Section, document
+from streams.impact.page.funnel import funnel_section
 from streams.impact.page.overview import overview_section, shown_rules
 from streams.impact.page.rule import rule_section
 from streams.impact.report import Report
@@ -22,6 +23,7 @@ def page_of(report: Report, more: Iterable[Section] = ()) -> str:
     overview = overview_section(report)
     sections = [overview] if overview is not None else []
     sections += [rule_section(rule, report.options) for rule in shown_rules(report)]
+    sections += [funnel_section(funnel) for funnel in report.funnels]
     sections += [*more, *closing_sections(report)]
     visitors = max((sum(rule.exposed.values()) for rule in report.rules), default=0)
     window = report.attribution_window_ms
