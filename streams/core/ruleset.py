@@ -198,8 +198,7 @@ class Ruleset:
         always: list[Listening] = []
         by_value: dict[tuple[str, ...], dict[d.Scalar, tuple[Listening, ...]]] = {}
         for listener in self._compiler.listeners.values():
-            heard = listener.heard(event_type)
-            if not heard:
+            if not (heard := listener.heard(event_type)):
                 continue
             constant = 0
             for _, predicate, bit in heard:
@@ -212,8 +211,7 @@ class Ruleset:
             entry = Listening(listener.leaf, constant, tested, triggers, frozenset(one.key for one in triggers), timed)
             wanted = [indexable(matcher) for matcher, _, _ in heard]
             paths = {None if one is None else one[0] for one in wanted}
-            path = paths.pop() if len(paths) == 1 else None
-            if path is None:  # an event must be tested to know
+            if len(paths) > 1 or (path := paths.pop()) is None:  # an event must be tested to know
                 always.append(entry)
                 continue
             table = by_value.setdefault(path, {})
