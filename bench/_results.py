@@ -119,10 +119,12 @@ def _beside(rows: list[Part]) -> Iterator[str]:
     """How many times a peer's CPU Avert needs, and its events a second."""
     for events in sorted({row["events"] for row in rows}):
         here = {row["peer"]: row for row in rows if row["events"] == events}
-        ours = here.pop("avert", None)
-        if ours and here:
-            said = ", ".join(f"{PEERS_BY_NAME[name].title} {_ratios(ours, row)}" for name, row in here.items())
-            yield f"- {events:,} events; a peer's CPU over Avert's, and Avert's events/s over the peer's: {said}."
+        both = {name: row for name in ("avert", "avert-compiled") if (row := here.pop(name, None))}
+        for name, ours in both.items():
+            said = ", ".join(f"{PEERS_BY_NAME[other].title} {_ratios(ours, row)}" for other, row in here.items())
+            us = PEERS_BY_NAME[name].title
+            if said:
+                yield f"- {events:,} events; a peer's CPU over that of {us}, and its events/s over the peer's: {said}."
 
 
 def _ratios(ours: Part, theirs: Part) -> str:
