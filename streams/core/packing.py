@@ -201,12 +201,15 @@ class Tables:
         """A state that was packed."""
         found: State = []
         for item in packed:
-            if isinstance(item, list):
+            entry: Any = item  # an object, whatever is known of it: compiled code would make another of a bool
+            if isinstance(entry, bool):
+                found.append(entry)
+            elif isinstance(item, list):
                 found.append(self.state(item))
-            elif isinstance(item, int) and not isinstance(item, bool):
+            elif isinstance(item, int):
                 found.append(self.number(item))
             else:
-                found.append(item)
+                found.append(entry)
         return found
 
 
