@@ -126,9 +126,11 @@ def _pack(items: State, times: dict[int, int]) -> list[Any]:
     known: dict[Any, Any] = times  # objects in, objects out: compiled code would make new ones of typed numbers
     for item in items:
         entry: Any = item
-        if isinstance(item, int):
+        if isinstance(entry, bool):
+            packed.append(entry)
+        elif isinstance(item, int):
             if -TIME_MIN < item < TIME_MIN:
-                packed.append(entry if isinstance(entry, bool) else 2 * item)
+                packed.append(2 * item)
             else:
                 named = known.get(entry)
                 if named is None:
