@@ -130,7 +130,7 @@ class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
     live: list[_LiveRow] = []
     history: list[list[int]] = []  # rule, dismissed, times
     programme: _ExposureRow | None = None  # to any rule, in the arm of the global holdout
-    reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they happened, s
+    reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they were told of, s
     unmeasured: bool = False
     minute: int = 0  # of the log
     taken: int = 0
