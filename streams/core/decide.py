@@ -194,7 +194,7 @@ def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
         moment.effects.append(suggestion)
         variant = candidate.texts.variant
         state.live.append(
-            LiveSuggestion(suggestion.id, rule.id, suggestion.expires, moment.trigger, variant, answered=0)
+            LiveSuggestion(suggestion.id, rule.id, suggestion.expires, variant, answered=0)
         )
 
 

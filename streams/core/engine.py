@@ -278,26 +278,29 @@ def _award(session: Session, awarding: Awarding, moment: Moment) -> None:
 
 
 def _withdrawn(state: Visitor, session: Session, event: Event, ruleset: Ruleset) -> frozenset[str]:
-    """The rules whose suggestions this event withdraws; asked before the event has changed what `changed` looks at."""
+    """What this event withdraws; asked before it has changed what `changed` looks at.
+
+    A "no" means all suggestions of its rule: the rule's name. Else it is the ids of those that were there before the
+    event: what it leads to itself is not withdrawn by it.
+    """
     if event.type == "suggestion_dismissed":
         return frozenset(live.rule for live in state.live if live.id == event.props.get("suggestion"))
     rules = ruleset.withdrawing
     if not rules:
         return _NOBODY
     return frozenset(
-        live.rule for live in state.live if live.rule in rules and withdrawn_by(rules[live.rule], event, session)
+        live.id for live in state.live if live.rule in rules and withdrawn_by(rules[live.rule], event, session)
     )
 
 
-def _withdraw(moment: Moment, event: Event, rules: frozenset[str]) -> None:
+def _withdraw(moment: Moment, event: Event, withdrawn: frozenset[str]) -> None:
     state, at = moment.state, moment.at
     if event.type == "suggestion_dismissed":
-        for rule in rules:
+        for rule in withdrawn:
             history_of(state, rule).dismissed = at
-        withdraw(state, at, "dismissed", moment.effects, lambda live: live.rule in rules)
+        withdraw(state, at, "dismissed", moment.effects, lambda live: live.rule in withdrawn)
     else:
-        # Not one that this very event has led to.
-        withdraw(state, at, "withdraw", moment.effects, lambda live: live.rule in rules and live.trigger != event.id)
+        withdraw(state, at, "withdraw", moment.effects, lambda live: live.id in withdrawn)
 
 
 # --- time ----------------------------------------------------------------------------------------------------

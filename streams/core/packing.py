@@ -19,14 +19,11 @@ Nothing is lost or rounded: a number that only looks like a time comes back as t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from streams.core.session import Session, State, Visitor
-
-if TYPE_CHECKING:
-    from streams.core.visitor import Exposure
+from streams.core.session import Exposure, Session, State, Visitor
 
 Item = TypeVar("Item")
 
@@ -44,7 +41,7 @@ def pack_visitor(state: Visitor) -> list[Any]:
     exposures = [_pack_exposure(exposure, times, texts) for exposure in state.exposures]
     live = [
         [
-            _shortened(one.id), _text(one.rule, texts), _number(one.expires, times), one.trigger,
+            _shortened(one.id), _text(one.rule, texts), _number(one.expires, times), "",
             None if one.variant is None else _text(one.variant, texts), one.answered,
         ]
         for one in state.live

@@ -3,9 +3,7 @@
 1. Nothing here grows without bound: every list has its limit beside it.
 2. A row is ``version | offset | due | MessagePack``; offset and due can be read without decoding the rest.
 3. A row of an older version is still read (`_READERS`); an unknown version is refused with a message.
-   Version 1 knew no totals: its exposures were never counted, so they are not credited either (`_read_v1`).
-   Up to version 2 the recent ids were a list of numbers. Up to version 3 every time stood there in full; what stands
-   in its place since says packing.py.
+   Up to version 3 every time stood there in full (old_rows.py); what stands in its place since says packing.py.
 4. The visitor's id is the row's key and does not stand in the row.
 """
 
@@ -17,9 +15,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.core.effects import Arm
+from streams.core.old_rows import check_recent, read_v1, read_v3
 from streams.core.packing import Tables, at, keyed, pack_visitor
-from streams.core.session import ID_BYTES, NEVER, RECENT_IDS_MAX, Session, State, Visitor
+from streams.core.session import (
+    NEVER,
+    RECENT_IDS_MAX,
+    WITHDRAWN,
+    Exposure,
+    History,
+    LiveSuggestion,
+    Session,
+    State,
+    Visitor,
+)
 from streams.errors import RowVersionError
 
 SESSIONS_MAX = 4
@@ -27,47 +35,13 @@ EXPOSURES_MAX = 16
 SUGGESTIONS_MAX = 8
 CREDITS_MAX = 64  # outcomes by name that one exposure is credited with; outcomes.yaml declares no more
 REPORTED_MAX = 64  # late and reported outcomes of one visitor whose ids are kept: more calls than anybody makes in days
-WITHDRAWN = 8  # a bit of `LiveSuggestion.answered`
 HISTORIES_MAX = 64  # rules with a remembered firing; the one longest ago goes
 ROW_VERSION = 4
 
 __all__ = [
-    "NEVER", "RECENT_IDS_MAX", "Exposure", "History", "LiveSuggestion", "RowHeader", "Session", "State", "Visitor",
-    "decode_visitor", "encode_visitor", "history_of", "remember_exposure", "remember_report", "row_header",
+    "NEVER", "RECENT_IDS_MAX", "WITHDRAWN", "Exposure", "History", "LiveSuggestion", "RowHeader", "Session", "State",
+    "Visitor", "decode_visitor", "encode_visitor", "history_of", "remember_exposure", "remember_report", "row_header",
 ]  # fmt: skip
-
-
-class Exposure(msgspec.Struct, array_like=True, gc=False):
-    """The first decision of a rule for this visitor, in either arm, and what it has been credited with since."""
-
-    rule: str
-    version: str
-    arm: Arm
-    at: int
-    variant: str | None = None  # in the treated arm
-    target: str = ""  # the rule's own outcome when this visitor was exposed
-    credits: dict[str, list[int]] = {}  # outcome -> [how many, their money in micro-units]
-
-
-class LiveSuggestion(msgspec.Struct, array_like=True, gc=False):
-    """A suggestion that the visitor may still be shown, or that he may still answer to.
-
-    A withdrawn one has expired: a receipt may still be on its way.
-    """
-
-    id: str
-    rule: str
-    expires: int
-    trigger: str = ""
-    variant: str | None = None
-    answered: int = 7  # bits of the receipts that were counted (all of them in a row that knows of none), and WITHDRAWN
-
-
-class History(msgspec.Struct, array_like=True, gc=False):
-    """What limits need to know of one rule: when it was counted last (a bounded list), when it was dismissed."""
-
-    times: list[int] = []
-    dismissed: int = 0
 
 
 class _SessionRow(msgspec.Struct, array_like=True, gc=False):
@@ -112,7 +86,7 @@ class _LiveRow(msgspec.Struct, array_like=True, gc=False):
     id: Any
     rule: int
     expires: int
-    trigger: str
+    trigger: str  # empty; once the id of the event that led to it
     variant: int | None
     answered: int
 
@@ -137,50 +111,6 @@ class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
     journeys: dict[int, State] = {}  # of funnels whose journeys outlive visits, by the funnel's key
 
 
-class _SessionRow3(msgspec.Struct, array_like=True, gc=False):
-    """A `Session` up to version 3: its fields, in their order."""
-
-    id: str
-    start: int
-    last: int
-    explicit: bool = False
-    events: int = 0
-    page_views: int = 0
-    returning: bool = False
-    entry_path: str | None = None
-    referrer_host: str | None = None
-    device: str | None = None
-    country: str | None = None
-    locale: str | None = None
-    campaign: dict[str, str] = {}
-    states: dict[int, State] = {}
-    holding: list[int] = []
-    fired: dict[int, int] = {}
-    timers: dict[int, int] = {}
-    due: int = NEVER
-
-
-class _VisitorRow3(msgspec.Struct, array_like=True, gc=False):
-    """A `Visitor` up to version 3. Its rows may end early."""
-
-    visitor: str = ""
-    offset: int = -1
-    due: int = NEVER
-    clock: int = 0
-    visits: int = 0
-    recent: bytes | list[int] = b""
-    sessions: list[_SessionRow3] = []
-    exposures: list[Exposure] = []
-    live: list[LiveSuggestion] = []
-    history: dict[str, History] = {}
-    programme: Exposure | None = None
-    reported: dict[int, int] = {}
-    unmeasured: bool = False
-    minute: int = 0  # absent in rows of before shedding
-    taken: int = 0
-    journeys: dict[int, State] = {}  # absent in rows of before funnels
-
-
 class RowHeader(NamedTuple):
     """What can be read of a row without decoding it."""
 
@@ -191,7 +121,6 @@ class RowHeader(NamedTuple):
 _HEADER = struct.Struct(">Bqq")
 _encode_body = msgspec.msgpack.Encoder().encode
 _decode_body = msgspec.msgpack.Decoder(_VisitorRow).decode
-_decode_body_v3 = msgspec.msgpack.Decoder(_VisitorRow3).decode
 
 
 def encode_visitor(state: Visitor) -> bytes:
@@ -201,7 +130,7 @@ def encode_visitor(state: Visitor) -> bytes:
 
 def _read(visitor: str, row: bytes) -> Visitor:
     read = _decode_body(memoryview(row)[_HEADER.size :])
-    _check_recent(read.recent)
+    check_recent(read.recent)
     _, offset, due = _HEADER.unpack_from(row)
     tables = Tables(read.texts, read.times)
     return Visitor(
@@ -238,34 +167,12 @@ def _exposure(read: _ExposureRow, tables: Tables) -> Exposure:
 
 def _live(read: _LiveRow, tables: Tables) -> LiveSuggestion:
     return LiveSuggestion(
-        tables.name(read.id), tables.text(read.rule), tables.number(read.expires), read.trigger,
+        tables.name(read.id), tables.text(read.rule), tables.number(read.expires),
         tables.variant(read.variant), read.answered,
     )  # fmt: skip
 
 
-def _check_recent(recent: bytes) -> None:
-    if len(recent) % ID_BYTES:
-        raise msgspec.DecodeError(f"{len(recent)} bytes of recent ids")
-
-
-def _read_v3(visitor: str, row: bytes) -> Visitor:
-    read = _decode_body_v3(memoryview(row)[_HEADER.size :])
-    if isinstance(read.recent, list):
-        read.recent = struct.pack(f">{len(read.recent)}Q", *read.recent)
-    _check_recent(read.recent)
-    state = Visitor(*msgspec.structs.astuple(read))
-    state.visitor = visitor
-    state.sessions = [Session(*msgspec.structs.astuple(session)) for session in read.sessions]
-    return state
-
-
-def _read_v1(visitor: str, row: bytes) -> Visitor:
-    state = _read_v3(visitor, row)
-    state.exposures = []
-    return state
-
-
-_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: _read_v1, 2: _read_v3, 3: _read_v3, 4: _read}
+_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: read_v1, 2: read_v3, 3: read_v3, 4: _read}
 
 
 def decode_visitor(visitor: str, row: bytes) -> Visitor:

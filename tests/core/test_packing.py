@@ -40,7 +40,7 @@ exposures = st.builds(
 )  # fmt: skip
 names = st.text(max_size=3) | st.text("0123456789abcdefA ", min_size=20, max_size=20)
 live = st.builds(
-    LiveSuggestion, id=names, rule=st.text(max_size=3), expires=numbers, trigger=names,
+    LiveSuggestion, id=names, rule=st.text(max_size=3), expires=numbers,
     variant=st.none() | st.text(max_size=3), answered=st.integers(0, 15),
 )  # fmt: skip
 histories = st.builds(History, times=st.lists(numbers, max_size=4), dismissed=numbers)

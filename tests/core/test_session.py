@@ -11,6 +11,9 @@ from streams.core.session import (
     MINUTE_MS,
     MINUTES_BACK_MAX,
     RECENT_IDS_MAX,
+    Exposure,
+    History,
+    LiveSuggestion,
     Session,
     Visitor,
     id_hash,
@@ -36,7 +39,24 @@ def test_a_visitor_is_its_fields_and_its_name():
     assert one != "v"
 
 
-@pytest.mark.parametrize("made", [Session("s", 0, 0), Visitor("v")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Exposure("r", "1", "treated", 5, "a", "chat", {"o": [1, 2]}), Exposure("r", "1", "treated", 5, "a", "chat")),
+        (LiveSuggestion("i", "r", 5, "a", 3), LiveSuggestion("i", "r", 5, "a")),
+        (History([1], 2), History([1])),
+    ],
+)
+def test_what_a_visitor_has_is_its_fields(one, other):
+    assert type(one)(*one.fields()) == one
+    assert one != other
+    assert one != "r"
+
+
+MADE = [Session("s", 0, 0), Visitor("v"), Exposure("r", "1", "treated", 5), LiveSuggestion("i", "r", 5), History()]
+
+
+@pytest.mark.parametrize("made", MADE)
 def test_a_state_that_changes_is_no_key(made):
     with pytest.raises(TypeError):
         hash(made)
@@ -48,6 +68,10 @@ def test_two_visitors_share_nothing():
     one.sessions.append(Session("s", 0, 0))
     assert Visitor("v") == Visitor("v")
     assert Visitor("v").reported == {}
+    Exposure("r", "1", "treated", 5).credits["o"] = [1, 2]
+    assert Exposure("r", "1", "treated", 5).credits == {}
+    History().times.append(5)
+    assert History().times == []
 
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])
