@@ -16,7 +16,7 @@ import re2
 
 from streams.core.definition import FieldTest, Matcher, Operator, Scalar, StepValue
 from streams.core.event import MISSING, Event, field_value
-from streams.core.session import id_hash
+from streams.core.session import text_hash
 from streams.core.value_tests import ValueTest, glob_test, ordered_test, same_value, value_test
 
 if TYPE_CHECKING:
@@ -196,13 +196,13 @@ def memorable(value: Any) -> Any:
         return value
     if kind is int:
         return repr(value)[:MEMORABLE_CHARS_MAX]
-    return [id_hash(repr(value))]  # a list or an object is not shown to anybody; it can be compared
+    return [text_hash(repr(value))]  # a list or an object is not shown to anybody; it can be compared
 
 
 def comparable(value: Any) -> Any:
     """A short stand-in for `value` that can be kept in a state row and compared for equality, and nothing else."""
     if type(value) is str and len(value) > SHORT_CHARS_MAX:
-        return id_hash(value)
+        return text_hash(value)
     return memorable(value)
 
 

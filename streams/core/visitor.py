@@ -3,7 +3,7 @@
 1. Nothing here grows without bound: every list has its limit beside it.
 2. A row is ``version | offset | due | MessagePack``; offset and due can be read without decoding the rest.
 3. A row of an older version is still read (`_READERS`); an unknown version is refused with a message.
-   Up to version 3 every time stood there in full (old_rows.py); what stands in its place since says packing.py.
+   What stands in a row says packing.py, of older ones old_rows.py.
 4. The visitor's id is the row's key and does not stand in the row.
 """
 
@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.core.old_rows import check_recent, read_v1, read_v3
-from streams.core.packing import Tables, at, keyed, pack_visitor
+from streams.core.old_rows import read_v1, read_v3, read_v4
+from streams.core.packing import pack_visitor, unpack_visitor
 from streams.core.session import (
+    ID_BYTES,
     NEVER,
     RECENT_IDS_MAX,
     WITHDRAWN,
@@ -36,7 +37,7 @@ SUGGESTIONS_MAX = 8
 CREDITS_MAX = 64  # outcomes by name that one exposure is credited with; outcomes.yaml declares no more
 REPORTED_MAX = 64  # late and reported outcomes of one visitor whose ids are kept: more calls than anybody makes in days
 HISTORIES_MAX = 64  # rules with a remembered firing; the one longest ago goes
-ROW_VERSION = 4
+ROW_VERSION = 5
 
 __all__ = [
     "NEVER", "RECENT_IDS_MAX", "WITHDRAWN", "Exposure", "History", "LiveSuggestion", "RowHeader", "Session", "State",
@@ -47,68 +48,48 @@ __all__ = [
 class _SessionRow(msgspec.Struct, array_like=True, gc=False):
     """A `Session` as it stands in a row: packing.py has what the last six are, and the times."""
 
-    id: str
+    id: Any  # text, or bytes
     start: int
     last: int
-    explicit: bool = False
-    events: int = 0
-    page_views: int = 0
-    returning: bool = False
-    entry_path: str | None = None
-    referrer_host: str | None = None
-    device: str | None = None
-    country: str | None = None
-    locale: str | None = None
-    campaign: dict[str, str] = {}
-    keys: list[int] = []
-    states: list[State] = []
-    holding: list[int] = []
-    fired: list[int] = []
-    timers: list[int] = []
-    due: int = 0
-
-
-class _ExposureRow(msgspec.Struct, array_like=True, gc=False):
-    """An `Exposure` as it stands in a row; its texts by their places."""
-
-    rule: int
-    version: int
-    control: bool
-    at: int
-    variant: int | None
-    target: int
-    credits: dict[str, list[int]] = {}
-
-
-class _LiveRow(msgspec.Struct, array_like=True, gc=False):
-    """A `LiveSuggestion` as it stands in a row."""
-
-    id: Any
-    rule: int
-    expires: int
-    trigger: str  # empty; once the id of the event that led to it
-    variant: int | None
-    answered: int
+    explicit: bool
+    events: int
+    page_views: int
+    returning: bool
+    entry_path: str | None
+    referrer_host: str | None
+    device: str | None
+    country: str | None
+    locale: str | None
+    campaign: dict[str, str]
+    keys: bytes
+    codes: State
+    holding: int
+    fired: list[int]
+    timers: list[int]
+    due: int
 
 
 class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
-    """A `Visitor` as it stands in a row. Fields are only ever added at the end."""
+    """A `Visitor` as it stands in a row: packing.py says what is what. Fields are only ever added at the end."""
 
-    clock: int = 0
-    visits: int = 0
-    recent: bytes = b""
-    texts: list[str] = []
-    times: list[int | bytes] = []
-    sessions: list[_SessionRow] = []
-    exposures: list[_ExposureRow] = []
-    live: list[_LiveRow] = []
-    history: list[list[int]] = []  # rule, dismissed, times
-    programme: _ExposureRow | None = None  # to any rule, in the arm of the global holdout
-    reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they were told of, s
-    unmeasured: bool = False
-    minute: int = 0  # of the log
-    taken: int = 0
-    journeys: dict[int, State] = {}  # of funnels whose journeys outlive visits, by the funnel's key
+    clock: int
+    visits: int
+    recent: bytes
+    texts: list[str]
+    near: bytes
+    far: list[int]
+    sessions: list[_SessionRow]
+    exposures: list[int]
+    versions: bytes
+    programme: list[int]  # the exposure to any rule, in the arm of the global holdout
+    live: list[int]
+    ids: bytes
+    history: list[int]
+    reported: dict[int, int]  # hashed ids of late and reported outcomes -> when they were told of, s
+    unmeasured: bool
+    minute: int  # of the log: how many minutes before the clock's
+    taken: int
+    journeys: dict[int, State]  # of funnels whose journeys outlive visits, by the funnel's key
 
 
 class RowHeader(NamedTuple):
@@ -130,49 +111,13 @@ def encode_visitor(state: Visitor) -> bytes:
 
 def _read(visitor: str, row: bytes) -> Visitor:
     read = _decode_body(memoryview(row)[_HEADER.size :])
-    check_recent(read.recent)
+    if len(read.recent) % ID_BYTES:
+        raise msgspec.DecodeError(f"{len(read.recent)} bytes of recent ids")
     _, offset, due = _HEADER.unpack_from(row)
-    tables = Tables(read.texts, read.times)
-    return Visitor(
-        visitor, offset, due, read.clock, read.visits, read.recent,
-        [_session(session, tables) for session in read.sessions],
-        [_exposure(exposure, tables) for exposure in read.exposures],
-        [_live(live, tables) for live in read.live],
-        {
-            tables.text(at(known, 0)): History([tables.number(time) for time in known[2:]], tables.number(at(known, 1)))
-            for known in read.history
-        },
-        None if read.programme is None else _exposure(read.programme, tables),
-        read.reported, read.unmeasured, read.minute, read.taken,
-        {key: tables.state(journey) for key, journey in read.journeys.items()},
-    )  # fmt: skip
+    return unpack_visitor(visitor, offset, due, read)
 
 
-def _session(read: _SessionRow, tables: Tables) -> Session:
-    number, keys = tables.number, read.keys
-    return Session(
-        read.id, number(read.start), number(read.last), read.explicit, read.events, read.page_views, read.returning,
-        read.entry_path, read.referrer_host, read.device, read.country, read.locale, read.campaign,
-        tables.states(keys, read.states), [at(keys, place) for place in read.holding], keyed(keys, read.fired),
-        tables.timers(keys, read.timers), number(read.due),
-    )  # fmt: skip
-
-
-def _exposure(read: _ExposureRow, tables: Tables) -> Exposure:
-    return Exposure(
-        tables.text(read.rule), tables.text(read.version), "control" if read.control else "treated",
-        tables.number(read.at), tables.variant(read.variant), tables.text(read.target), read.credits,
-    )  # fmt: skip
-
-
-def _live(read: _LiveRow, tables: Tables) -> LiveSuggestion:
-    return LiveSuggestion(
-        tables.name(read.id), tables.text(read.rule), tables.number(read.expires),
-        tables.variant(read.variant), read.answered,
-    )  # fmt: skip
-
-
-_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: read_v1, 2: read_v3, 3: read_v3, 4: _read}
+_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: read_v1, 2: read_v3, 3: read_v3, 4: read_v4, 5: _read}
 
 
 def decode_visitor(visitor: str, row: bytes) -> Visitor:
@@ -182,7 +127,7 @@ def decode_visitor(visitor: str, row: bytes) -> Visitor:
         raise _unreadable(row)
     try:
         return reader(visitor, row)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, struct.error) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError, struct.error) as error:
         raise RowVersionError(f"the state row of a visitor is damaged: {error}") from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.core.session import History, Session, Visitor
+from streams.core.session import Exposure, History, LiveSuggestion, Session, Visitor
 from streams.core.visitor import ROW_VERSION, decode_visitor
 from streams.errors import RowVersionError
 
@@ -38,10 +38,10 @@ def test_rows_of_every_older_version_are_still_read():
             "65a0909091970001c20a020381a16f9201029196a1690012a174020090960405c20ac005810304c20000"
         ),
     }
-    for version in range(1, ROW_VERSION + 1):
+    for version in range(1, ROW_VERSION):
         state = decode_visitor("v", written_by[version])
         assert (state.visitor, state.offset, state.due, state.clock) == ("v", 7, 11, 8)
-        assert state.recent == bytes(7) + b"\x01"
+        assert state.recent == bytes(6)
 
 
 def test_a_session_is_read_from_the_rows_of_every_version_that_wrote_it_so():
@@ -57,7 +57,7 @@ def test_a_session_is_read_from_the_rows_of_every_version_that_wrote_it_so():
         holding=[5], fired={5: 1}, timers={12: start + 125_000}, due=start + 125_000,
     )  # fmt: skip
     expected = Visitor(
-        visitor="v", offset=7, due=11, clock=8, visits=1, recent=bytes(7) + b"\x01", sessions=[session],
+        visitor="v", offset=7, due=11, clock=8, visits=1, recent=bytes(6), sessions=[session],
         history={"r": History([start], 0)}, minute=29, taken=3,
     )  # fmt: skip
     rows = (
@@ -78,6 +78,57 @@ def test_a_session_is_read_from_the_rows_of_every_version_that_wrote_it_so():
     assert [row[0] for row in rows] == [3, 4]
     for row in rows:
         assert decode_visitor("v", row) == expected
+
+
+def everything() -> Visitor:
+    """A state with every kind of content."""
+    start, day = 1_790_000_000_000, 86_400_000
+    session = Session(
+        id="00a1b2c3d4e5f607", start=start, last=start + 5000, events=3, page_views=2, returning=True, entry_path="/a",
+        referrer_host="h", device="mobile", country="IT", locale="it", campaign={"source": "n"},
+        states={
+            11: [start, start + 5000], 12: [-1, [], start + 5000], 14: [3],
+            13: [None, 0, None, [start, 1, ["x", True, False, 1.5, 2**63]]], 15: [-(2**41), 2**61],
+        },
+        holding=[5, 11], fired={5: 1, 12: 2}, timers={12: start + 125_000}, due=start + 125_000,
+    )  # fmt: skip
+    return Visitor(
+        visitor="v", offset=7, due=start + 125_000, clock=start + 5000, visits=2,
+        recent=bytes.fromhex("00010203040508090a0b0c0d"), sessions=[session, Session("s2", start, start, True)],
+        exposures=[
+            Exposure(
+                "r", "0123456789ab", "treated", start + 5000, "b", "o", {"o": [1, -5], "all_costs": [1, 6_500_000]}
+            ),
+            Exposure("q", "1", "control", start - day),
+        ],
+        live=[
+            LiveSuggestion("0123456789abcdef0123", "r", start + 605_000, "b", 9), LiveSuggestion("i", "q", start),
+        ],
+        history={"r": History([start, start + 5000], start + 3000), "q": History([start - day])},
+        programme=Exposure("programme", "", "treated", start - day, None, "", {"o": [1, -5]}),
+        reported={0x010203040506: 1_790_000_000}, unmeasured=True, minute=29_833_333, taken=3,
+        journeys={9: [start, [1, "/a"], None]},
+    )  # fmt: skip
+
+
+def test_a_row_of_version_4_with_everything_is_read():
+    row = bytes.fromhex(
+        "040000000000000007000001a0c45254489fcf000001a0c4507f8802c410000102030405060708090a0b0c0d0e0f98a1"
+        "72ac303132333435363738396162a162a16fa171a131a0a970726f6772616d6d659acf000001a0c4506c00cd1388c409"
+        "008000000000000000c409fffffffe0000000000c409002000000000000000ce0001d4c0c409003fffffffffffffffd2"
+        "fad7bbb8ce052f9748d2fff6d07092dc0013b0303061316232633364346535663630370103c20302c3a22f61a168a66d"
+        "6f62696c65a24954a2697481a6736f75726365a16e960b0c0e0d0f059592010393fe9003910694c000c093010295a178"
+        "c3c2cb3ff800000000000005920709920500940501010292010b0bdc0013a273320101c30000c2c0c0c0c0c080909090"
+        "90900d92970001c203020382a16f9201fba9616c6c5f636f7374739201ce00632ea0960405c30fc0069296c40a012345"
+        "6789abcdef01230011a26533020996a1690401a26531c0079294001301039304000f970706c20fc00681a16f9201fb81"
+        "cf0102030405060708ce6ab13b80c3ce01c7387503810993019202a22f61c0"
+    )
+    assert decode_visitor("v", row) == everything()
+
+
+def test_ids_that_were_numbers_are_cut_as_the_others_are():
+    row = bytes.fromhex("020000000000000007000000000000000b96a0070b080191cf0102030405060708")
+    assert decode_visitor("v", row).recent == bytes.fromhex("010203040506")
 
 
 def test_a_row_with_fewer_fields_is_read_with_defaults():

@@ -38,7 +38,7 @@ def full() -> Visitor:
     )  # fmt: skip
     return Visitor(
         visitor="v", offset=7, due=9, clock=8, visits=2,
-        recent=b"\xff" * 8 + bytes(8), sessions=[session, Session("s2", 1, 1)],
+        recent=b"\xff" * 6 + bytes(6), sessions=[session, Session("s2", 1, 1)],
         exposures=[Exposure("r", "1", "control", 5)], live=[LiveSuggestion("i", "r", 99)],
         history={"r": History([1, 2], 3)},
         programme=Exposure("programme", "", "treated", 4, None, "", {"o": [1, -5]}), reported={2**64 - 1: 5},
