@@ -4,7 +4,7 @@ Elsewhere ``AVERT_COMPILE=1 pip install .``, with mypy and a C compiler there.
 
 Without it the same modules run as they are written; the tests run on both (docs/decisions/ has what it brings).
 Left out: what is not asked for an event (explain, definition, schedule), and the modules with msgspec's Structs, which
-mypyc cannot compile (wire, effects, visitor).
+mypyc cannot compile (wire, effects, visitor, old_rows).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ COMPILED = (
     "core/aggregates", "core/conditions", "core/consent", "core/decide", "core/due", "core/engine", "core/event",
     "core/experiment", "core/funnel", "core/journey", "core/leaves", "core/matcher", "core/nodes", "core/outcome",
     "core/packing", "core/quiet", "core/ruleset", "core/score", "core/sequence", "core/sequence_plan", "core/session",
-    "core/session_fields", "core/signals", "core/suggestion", "core/tree", "core/value_tests", "worker/apply",
-    "worker/partition",
+    "core/session_fields", "core/signals", "core/suggestion", "core/tree", "core/unpacking", "core/value_tests",
+    "worker/apply", "worker/partition",
 )  # fmt: skip
 
 extensions = []

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.core.old_rows import read_v1, read_v3, read_v4
-from streams.core.packing import pack_visitor, unpack_visitor
+from streams.core.packing import pack_visitor
 from streams.core.session import (
     ID_BYTES,
     NEVER,
@@ -29,6 +29,7 @@ from streams.core.session import (
     State,
     Visitor,
 )
+from streams.core.unpacking import unpack_visitor
 from streams.errors import RowVersionError
 
 SESSIONS_MAX = 4

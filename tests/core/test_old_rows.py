@@ -146,6 +146,19 @@ def test_recent_ids_that_cannot_be_are_refused(version, body):
         decode_visitor("v", row)
 
 
+@pytest.mark.parametrize(
+    ("live", "said"),
+    [
+        ("96050000a0c007", "an id of kind int"),
+        ("96a1690500a0c007", "place 5 of a table of 1"), ("96a16900fda0c007", "place -2 of a table of 0"),
+    ],
+)
+def test_a_suggestion_of_version_4_that_cannot_be_is_refused(live, said):
+    row = bytes([4]) + bytes(16) + bytes.fromhex("980000c40091a172909090" + "91" + live)
+    with pytest.raises(RowVersionError, match=said):
+        decode_visitor("v", row)
+
+
 def test_exposures_that_no_total_has_counted_are_not_credited():
     """A row of version 1: exposure r, and a live suggestion that knows of no receipts."""
     row = bytes.fromhex(
