@@ -54,7 +54,7 @@ COSTS: Mapping[str, Cost] = {
     "worker_us_a_rule": Cost(
         0.42, "CPU us an event and rule", "29 with 20 rules, 37 with 50 (compiled: 17, 24)", f"{_CURVE} 50", 0.28,
     ),
-    "worker_us_a_funnel": Cost(9, "CPU us an event and funnel", "two that hear all pages: 18 (compiled: 7)", _FUNNELS, 4),
+    "worker_us_a_funnel": Cost(9, "CPU us an event and funnel", "two that hear pages: 18 (compiled: 7)", _FUNNELS, 4),
     "shed_us": Cost(
         6, "CPU us an event", "read and shed: 4.2 to 6.7 (applied: 27 to 29), and 1 fetched", "python -m bench.hotkey",
     ),
