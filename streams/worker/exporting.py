@@ -37,7 +37,7 @@ class Exporter(VisitorRoute):
 
 
 def readable(state: Visitor) -> dict[str, Any]:
-    """Every field of the state by its name. Times in ms; event ids as the 64-bit hashes that are kept of them."""
+    """Every field of the state by its name. Times in ms; event ids as the hashes of 48 bits that are kept of them."""
     found = _fields(state)
     found["sessions"] = [_fields(session) for session in state.sessions]
     found["exposures"] = [_fields(exposure) for exposure in state.exposures]
