@@ -28,8 +28,8 @@ from streams.core.definition import FieldTest, Matcher, Operator, SignalName
 from streams.core.event import MISSING, Event, field_value
 from streams.core.session import NEVER, Session
 
-_MARKS_MAX = 16  # of one detector: a burst is a handful of events
-_FORMS_MAX = 4  # that one visitor has begun at a time
+_MARKS_MAX: Final = 16  # of one detector: a burst is a handful of events
+_FORMS_MAX: Final = 4  # that one visitor has begun at a time
 BURST_MAX = _MARKS_MAX // 2
 
 
