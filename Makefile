@@ -63,7 +63,7 @@ python: $(STAMP)  ## the core as it is written
 check-compiled: $(STAMP) servers  ## the compiled core passes the same tests; ends as it is written, whatever happens
 	@$(MAKE) --no-print-directory compiled
 	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka" tests/core tests/worker \
-	  --deselect tests/worker/test_reload_worker.py::test_a_hundred_reloads_under_load_lose_nothing; \
+	  --deselect tests/worker/test_reload_worker.py::test_a_hundred_reloads_under_load_lose_nothing $(TESTS); \
 	  code=$$?; $(MAKE) --no-print-directory python; exit $$code
 
 chaos: $(STAMP) servers  ## every fault on Apache Kafka, half an hour; CHAOS=short: some minutes, for every change

@@ -1,9 +1,12 @@
 """The worker over partitions and processes: 1, 4, 16 and 64 partitions, one process and two.
 
 ``python -m bench.curve [--events 300000] [--rules 50] [--visitors 5000] [--partitions 1,4,16,64] [--processes 1,2]
-[--runs 3] [--work partitions|processes|both]``. On Apache Kafka, with the backlog in the topic. Two processes are two
-workers of one group, on 4 partitions. All are in the group, with their partitions, before the clock begins; what was
-committed before is subtracted.
+[--runs 3] [--work partitions|processes|both]``. On Apache Kafka, with the backlog in the topic. Two processes are
+``avert worker --processes 2``, on 4 partitions. All are in the group, with their partitions, before the clock begins;
+what was committed before is subtracted.
+
+On a machine that cannot do what is asked of it a worker may lose its lease (exit code 5) and is started again, as in
+production; nothing is lost, the run takes longer, and what happened is told beside it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -32,30 +37,39 @@ from streams.settings import Settings
 
 _POLL_S = 0.05
 JOIN_TIMEOUT_S = 60.0
+RUN_TIMEOUT_S = 600.0  # a million events at a twentieth of the rate of one worker
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Joined:
     """The workers' side of a run: all in the group, each with partitions."""
 
     def __init__(self, settings: Settings, processes: int, stack: contextlib.ExitStack) -> None:
-        self.programs: list[Program] = []
-        for _ in range(processes):
-            port = stack.enter_context(leased_port())
-            given = Settings(**{name: getattr(settings, name) for name in settings.__struct_fields__}
-                             | {"worker_http_port": port})  # fmt: skip
-            self.programs.append(stack.enter_context(worker(given)))
+        self._processes = processes
+        port = stack.enter_context(leased_port())
+        given = msgspec.structs.replace(settings, worker_http_port=port)
+        arguments = ("--processes", str(processes)) if processes > 1 else ()
+        self.program: Program = stack.enter_context(worker(given, arguments=arguments))
+        self._deadline = time.monotonic() + RUN_TIMEOUT_S
 
     def check(self) -> None:
-        """Raises when one has ended."""
-        for program in self.programs:
-            program.child.check()
+        """Raises when it has ended (of several: when none can get over what happened), or takes too long."""
+        self.program.child.check()
+        if time.monotonic() > self._deadline:
+            raise TimeoutError(
+                f"not done after {RUN_TIMEOUT_S:g} s, load average {load_average()}; ended meanwhile: {self.ends()}"
+            )
+
+    def ends(self) -> list[str]:
+        """Why processes have ended by themselves so far, in the words of their log."""
+        return ends_in(self.program.log_text())
 
     def cpu_s(self) -> float:
         """CPU seconds of all so far."""
-        return sum(sample(program.pid).cpu_s for program in self.programs)
+        return sample(self.program.pid).cpu_s
 
     async def until_shared(self, admin: Any, group: str) -> None:
-        """Return when the group is stable with all of them in it."""
+        """Return when the group is stable with all of them in it, and all are ready."""
         deadline = time.monotonic() + JOIN_TIMEOUT_S
         while time.monotonic() < deadline:
             self.check()
@@ -63,11 +77,27 @@ class Joined:
             with contextlib.suppress(KafkaError):  # there is no coordinator before the first has joined
                 answer = (await admin.describe_consumer_groups([group]))[0]
                 _error, _name, state, _kind, _protocol, members, *_ = answer.groups[0]
-            if state == "Stable" and len(members) == len(self.programs):
-                await asyncio.gather(*(asyncio.to_thread(program.until_ready) for program in self.programs))
+            if state == "Stable" and len(members) == self._processes:
+                await asyncio.to_thread(self.program.until_ready)
                 return
             await asyncio.sleep(_POLL_S)
-        raise TimeoutError(f"{len(self.programs)} workers did not share {group} within {JOIN_TIMEOUT_S:g} s")
+        raise TimeoutError(
+            f"{self._processes} workers did not share {group} within {JOIN_TIMEOUT_S:g} s, load average"
+            f" {load_average()}; ended meanwhile: {self.ends()}"
+        )
+
+
+def ends_in(text: str) -> list[str]:
+    """Of a supervisor's log: each process that ended by itself, by the reason that it gave, or else its exit code."""
+    found, reason = [], ""
+    for line in _STYLE.sub("", text).splitlines():
+        if "worker_ends" in line:
+            reason = next(iter(re.findall(r"reason=(\S+)", line)), "")
+        elif "worker_process_ended" in line:
+            code = next(iter(re.findall(r"exit_code=(\S+)", line)), "?")
+            found.append(f"exit code {code}" + (f" ({reason})" if reason else ""))
+            reason = ""
+    return found
 
 
 async def run(
@@ -94,12 +124,13 @@ async def run(
             began, cpu_s = time.monotonic(), joined.cpu_s()
             await log.until_committed(bootstrap, name, goal, joined.check)
             seconds, cpu_s = time.monotonic() - began, joined.cpu_s() - cpu_s
+            ended = joined.ends()
     finally:
         await admin.close()
     events = len(records) - before
     return {
         "partitions": partitions, "processes": processes, "events": events, "events_per_s": round(events / seconds),
-        "cpu_s_per_m": round(cpu_s / events * 1e6, 2), "load_average": load_average(),
+        "cpu_s_per_m": round(cpu_s / events * 1e6, 2), "load_average": load_average(), "ended": ended,
     }  # fmt: skip
 
 
@@ -131,6 +162,7 @@ def main() -> None:
                 name = f"c{os.getpid()}-{turn}-{partitions}-{processes}"
                 runs.append(asyncio.run(run(bootstrap, cache.url, rules, records, partitions, processes, name)))
                 say(f"  {runs[-1]}")
+                tell_ends(runs[-1]["ended"])
     rows = summary(runs)
     table(("partitions", "processes", "events/s", "least", "most", "CPU s / M", "load"), [
         [row["partitions"], row["processes"], row["events_per_s"], row["events_per_s_min"], row["events_per_s_max"],
@@ -139,17 +171,28 @@ def main() -> None:
     last_line({"rules": options.rules, "rows": rows, "runs": runs})
 
 
+def tell_ends(ended: list[str]) -> None:
+    """Say it when workers ended in a run."""
+    if ended:
+        say(
+            f"  {len(ended)} times a worker ended and was started again: {', '.join(ended)}. Nothing is lost, and the"
+            " run's figures are of no use: the machine has more to do than it can (docs/operations.md, AvertRestarting)"
+        )
+
+
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Medians by partitions and processes."""
+    """Medians by partitions and processes, of the runs in which all workers lived, if there are such."""
     rows = []
     for partitions, processes in dict.fromkeys((run["partitions"], run["processes"]) for run in runs):
         some = [run for run in runs if (run["partitions"], run["processes"]) == (partitions, processes)]
+        some = [run for run in some if not run["ended"]] or some
         rates = [run["events_per_s"] for run in some]
         rows.append({
             "partitions": partitions, "processes": processes, "runs": len(some), "events_per_s": round(median(rates)),
             "events_per_s_min": min(rates), "events_per_s_max": max(rates),
             "cpu_s_per_m": round(median(run["cpu_s_per_m"] for run in some), 2),
             "load_average": round(median(run["load_average"] for run in some), 1),
+            "ended": sum(len(run["ended"]) for run in some),
         })  # fmt: skip
     return rows
 

@@ -207,7 +207,7 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
         (folder / "tokens.txt").write_text("\n".join(tokens))
         scripts = {"suggestions": folder / "get.lua", "events": folder / "post.lua"}
         scripts["suggestions"].write_text(_GET % (folder / "tokens.txt"))
-        scripts["events"].write_text(_POST % (BATCH, keys.write))
+        scripts["events"].write_text(_POST % (options.batch, keys.write))
         with (
             avert("Avert", folder, bootstrap, cache.url) as plain,
             avert("Avert, limits in Redis", folder, bootstrap, cache.url, limits_in="redis") as shared,
@@ -220,10 +220,10 @@ def run(options: argparse.Namespace) -> list[dict[str, Any]]:
                     busy = f"Avert, {options.streams:,} streams open"
                     loads.setdefault(busy, []).append(measure(plain, scripts, options))
                 say(f"  run {number + 1} of {options.runs}, load average {load_average()}")
-    return [_row(name, runs) for name, runs in loads.items()]
+    return [_row(name, runs, options.batch) for name, runs in loads.items()]
 
 
-def _row(name: str, runs: list[dict[str, Load]]) -> dict[str, Any]:
+def _row(name: str, runs: list[dict[str, Load]], batch: int) -> dict[str, Any]:
     reads, writes = [each["suggestions"] for each in runs], [each["events"] for each in runs]
     return {
         "way": name,
@@ -231,11 +231,11 @@ def _row(name: str, runs: list[dict[str, Load]]) -> dict[str, Any]:
         "suggestions_p50_ms": round(median(load.p50_ms for load in reads), 2),
         "suggestions_p99_ms": round(median(load.p99_ms for load in reads), 2),
         "suggestions_cpu_us": round(median(load.cpu_us for load in reads), 1),
-        "events_per_s": round(median(load.per_s for load in writes) * BATCH),
+        "events_per_s": round(median(load.per_s for load in writes) * batch),
         "events_p99_ms": round(median(load.p99_ms for load in writes), 2),
-        "events_cpu_us": round(median(load.cpu_us for load in writes) / BATCH, 1),
+        "events_cpu_us": round(median(load.cpu_us for load in writes) / batch, 1),
         "failed": sum(load.failed for load in reads + writes),
-        "runs": [[round(read.per_s), round(write.per_s * BATCH)] for read, write in zip(reads, writes, strict=True)],
+        "runs": [[round(read.per_s), round(write.per_s * batch)] for read, write in zip(reads, writes, strict=True)],
     }
 
 
@@ -245,6 +245,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=8, help="of each load")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=BATCH, help="events of a POST; the budget is of ten")
     parser.add_argument("--streams", type=int, default=1_000)
     parser.add_argument("--kafka", action="store_true", help="Apache Kafka instead of the embedded broker")
     options = parser.parse_args()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from math import ceil
+from pathlib import Path
 from typing import Annotated
 
 import cyclopts
@@ -11,10 +13,13 @@ from cyclopts import Parameter
 from streams.cli_shared import AsJson, say, say_json, table
 from streams.errors import SettingsError
 from streams.plan.costs import COSTS, costs_with
+from streams.plan.costs_file import read_costs
 from streams.plan.demand import Demand
 from streams.plan.limits import limits_of
-from streams.plan.simulate import Trial, simulate
-from streams.plan.sizing import Plan, plan, top_visitor_cost
+from streams.plan.simulate import Simulated, simulate, trial_of
+from streams.plan.sizing import Plan, plan
+
+Compiled = Annotated[bool, Parameter(negative="", help="The workers' core is compiled (make compiled).")]
 
 plan_app = cyclopts.App(name="plan", help="How much of everything a load needs, and what breaks first.")
 
@@ -27,10 +32,16 @@ def plan_load(
         list[str] | None,
         Parameter(name="--set", negative="", help="COST=VALUE in the place of ours; `avert plan costs` lists them."),
     ] = None,
+    file: Annotated[
+        Path | None,
+        Parameter(name="--costs", help="File of costs in the place of ours, a line NAME: VALUE; --set goes before it."),
+    ] = None,
+    compiled: Compiled = False,
     json: AsJson = False,
 ) -> int:
     """What a load needs: partitions, workers, API processes, memory, network, disk; and what breaks first."""
-    costs = costs_with(dict(_cost(text) for text in given or []))
+    from_file = {} if file is None else read_costs(file)
+    costs = costs_with(from_file | dict(_cost(text) for text in given or []), compiled)
     found = plan(demand, costs)
     limits = [
         {
@@ -39,11 +50,7 @@ def plan_load(
         }
         for one in limits_of(demand, costs, found)
     ]  # fmt: skip
-    tried = simulate(Trial(
-        events_per_second=demand.peak, event_us=found.worker_us, partitions=found.partitions, workers=found.workers,
-        visitors=int(max(demand.visitors, found.partitions)),
-        top_share=demand.top_visitor_share, top_cost=top_visitor_cost(demand, costs),
-    ))  # fmt: skip
+    tried = simulate(trial_of(demand, costs, found))
     if json:
         say_json({
             "demand": asdict(demand) | {"live_visitors": demand.visitors}, "plan": asdict(found),
@@ -56,30 +63,33 @@ def plan_load(
         return 0
     say(f"{demand.events_per_second:,.0f} events/s, at peak {demand.peak:,.0f}; {demand.visitors:,.0f} live visitors\n")
     table([{"what": what, "how much": much, "": of} for what, much, of in _figures(demand, found)])
+    say("\nKafka, by topic (at peak; disk with replicas):\n")
+    table([
+        {
+            "topic": one.name, "records/s": f"{one.records_per_s:,.0f}", "MB/s": f"{one.mb_per_s:,.1f}",
+            "disk GiB": f"{one.disk_gib:,.0f}", "kept": one.kept,
+        }
+        for one in found.topics
+    ])  # fmt: skip
     say("\nWhat breaks first:\n")
     table(limits)
-    after = "never" if tried.catch_up_s is None else f"{tried.catch_up_s:.0f} s"
-    say(
-        f"\nSimulated at peak: the busiest worker has {tried.skew:.2f} x the mean load ({tried.utilisation:.0%} of a"
-        f" core); its events wait {tried.wait_p50_s * 1000:.0f} ms (median), {tried.wait_p99_s * 1000:.0f} ms (p99);"
-        f" after an outage of a minute it has caught up in: {after}."
-    )
+    _say_simulated(tried)
+    if tried.utilisation > demand.utilisation:
+        say(f"That is more of a core than was asked for: plan again with --skew {ceil(tried.skew * 10) / 10:g}.")
     return 0
 
 
 @plan_app.command(name="costs")
-def plan_costs(*, json: AsJson = False) -> int:
-    """The measured costs that `avert plan` calculates with, and where each comes from."""
+def plan_costs(*, compiled: Compiled = False, json: AsJson = False) -> int:
+    """The costs that `avert plan` calculates with, as a file for its `--costs`, with the command that measured each."""
     if json:
-        say_json({name: asdict(cost) for name, cost in COSTS.items()})
+        say_json({name: asdict(cost) | {"measured": cost.measured} for name, cost in COSTS.items()})
         return 0
-    table([
-        {
-            "cost": name, "value": f"{cost.value:,g}", "unit": cost.unit,
-            "from": cost.source if cost.measured else f"{cost.source} (assumed, not measured)",
-        }
-        for name, cost in COSTS.items()
-    ])  # fmt: skip
+    values = costs_with({}, compiled)
+    for name, cost in COSTS.items():
+        say(f"# {cost.unit}: {cost.source}")
+        say(f"# {f'measured by {cost.command}' if cost.measured else 'assumed, not measured'}")
+        say(f"{name}: {values[name]:g}\n")
     return 0
 
 
@@ -89,6 +99,15 @@ def _cost(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError as error:
         raise SettingsError(f"--set {text}: write COST=NUMBER") from error
+
+
+def _say_simulated(tried: Simulated) -> None:
+    after = "never" if tried.catch_up_s is None else f"{tried.catch_up_s:.0f} s"
+    say(
+        f"\nSimulated at peak: the busiest worker has {tried.skew:.2f} x the mean load ({tried.utilisation:.0%} of a"
+        f" core); its events wait {tried.wait_p50_s * 1000:.0f} ms (median), {tried.wait_p99_s * 1000:.0f} ms (p99);"
+        f" after an outage of a minute it has caught up in: {after}."
+    )
 
 
 def _figures(demand: Demand, found: Plan) -> list[tuple[str, str, str]]:
@@ -101,10 +120,12 @@ def _figures(demand: Demand, found: Plan) -> list[tuple[str, str, str]]:
         ("API processes", f"{found.api_processes:,}", f"{found.api_memory_all_mib:,.0f} MiB together"),
         ("Kafka brokers", f"{found.brokers:,}", brokers),
         ("Kafka in / out", kafka, "at peak, before replication"),
-        ("Kafka disk", f"{found.kafka_disk_gib:,.0f} GiB", f"{demand.retention_days:g} days, with replicas"),
-        ("changelog", f"{found.changelog_gib:,.0f} GiB", "compacted, with replicas"),
+        ("Kafka disk", f"{found.kafka_disk_gib:,.0f} GiB", "with replicas; by topic below"),
         ("cells", f"{found.cells:,}", "independent parts of the visitors: a cache and a Prometheus each"),
         ("cache", f"{found.redis_memory_mib:,.0f} MiB", f"{found.redis_ops_per_s:,.0f} commands/s at peak, all cells"),
-        ("a lost worker", f"{found.recovery_s:.0f} s", f"until its {found.rows_a_worker:,.0f} visitors are served"),
+        (
+            "a lost worker", f"{found.recovery_s:.0f} s",
+            f"at most, for its {found.visitors_a_worker:,.0f} visitors: {found.rows_a_worker:,.0f} rows are read",
+        ),
         ("series", f"{found.series:,}", "in Prometheus"),
     ]  # fmt: skip

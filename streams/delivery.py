@@ -208,8 +208,24 @@ def refused_at(stored: bytes) -> int:
         return 1 << 62
 
 
+class _Call:
+    """What is gathered for one call of the script: changes in their order, the last progress of each partition."""
+
+    __slots__ = ("changes", "progress", "taken")
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.progress: dict[int, int] = {}
+        self.taken: bool | None = None  # whether Redis took it, once that is known
+
+
 class Delivery:
-    """Writes suggestions, withdrawals and progress. One per worker; `timeout_ms` bounds each call of `deliver`."""
+    """Writes suggestions, withdrawals and progress. One per worker.
+
+    One call at a time is under way, and what comes meanwhile goes out together with the next: with little to do nothing
+    waits, under load the small batches of many partitions cost one call. (Calls that overlap may change places on their
+    connections, and progress would go back.) `timeout_ms` bounds a call, so `deliver` takes two of it at most.
+    """
 
     def __init__(self, redis_url: str, timeout_ms: int, prefix: str = "avert") -> None:
         self._redis: redis.Redis = redis.Redis.from_url(
@@ -221,6 +237,8 @@ class Delivery:
         self._changes = changes_channel(prefix)
         self._script = self._redis.register_script(_SCRIPT)
         self._failing = False
+        self._gathered: _Call | None = None
+        self._turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Try the connection once, so that the log tells early of a wrong address. Never fails."""
@@ -242,9 +260,23 @@ class Delivery:
         """
         if not changes and not progress:
             return True
+        call = self._gathered
+        if call is None:
+            call = self._gathered = _Call()
+        call.changes.extend(changes)
+        call.progress.update(progress)
+        async with self._turn:
+            # Whoever comes first of those whose changes are in a call makes it, for all of them.
+            if call.taken is None:
+                if self._gathered is call:  # else somebody was cancelled in the midst of it
+                    self._gathered = None
+                call.taken = await self._call(call)
+        return call.taken
+
+    async def _call(self, call: _Call) -> bool:
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._write(changes, progress)
+                await self._write(call.changes, call.progress)
         except REDIS_FAILURES as error:
             self._failed("deliver", error)
             return False

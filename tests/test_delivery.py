@@ -119,6 +119,38 @@ async def test_a_silent_cache_never_holds_up_the_stream() -> None:
                 assert await delivery.deliver([suggestion("v")], {0: 1}) is False
 
 
+async def test_what_comes_while_a_call_is_under_way_goes_out_together(
+    delivery: Delivery, valkey: redis.Redis
+) -> None:
+    async with valkey.pubsub() as channel:
+        await channel.subscribe("avert:progress")
+        await channel.get_message(timeout=5)
+        taken = await asyncio.gather(
+            *(delivery.deliver([suggestion(f"v{number}")], {number % 3: number}) for number in range(9))
+        )
+        said = [msgspec.json.decode((await channel.get_message(timeout=5))["data"]) for _ in range(2)]
+        assert await channel.get_message(timeout=0.1) is None
+    assert taken == [True] * 9
+    assert said == [{"0": 0}, {"0": 6, "1": 7, "2": 8}]
+    for number in range(9):
+        assert await valkey.exists(f"avert:s:v{number}") == 1
+
+
+async def test_who_is_cancelled_in_a_call_leaves_it_to_those_who_share_it(
+    delivery: Delivery, valkey: redis.Redis
+) -> None:
+    await valkey.execute_command("CLIENT", "PAUSE", 500, "WRITE")
+    first, second, third = (
+        asyncio.create_task(delivery.deliver([suggestion(name)], {})) for name in ("first", "second", "third")
+    )
+    for cancelled in (first, second):
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait((cancelled,))
+    assert await third is True
+    assert await valkey.exists("avert:s:second", "avert:s:third") == 2
+
+
 async def test_a_wrong_password_is_a_false_too(valkey: redis.Redis, redis_url: str) -> None:
     async with delivering(redis_url.replace("redis://", "redis://nobody:wrong@")) as delivery:
         assert await delivery.deliver([suggestion("v")], {}) is False

@@ -8,8 +8,8 @@ from streams.errors import SettingsError
 
 _MAY_BE_ZERO = frozenset(
     {
-        "rules", "reads_per_event", "open_streams", "live_visitors", "top_visitor_share", "exposed_share", "brokers",
-        "visitor_events_per_minute_max",
+        "rules", "funnels", "reads_per_event", "open_streams", "live_visitors", "top_visitor_share", "exposed_share",
+        "brokers", "visitor_events_per_minute_max",
     }
 )
 _SHARES = ("utilisation", "top_visitor_share", "exposed_share")
@@ -29,12 +29,15 @@ class Demand:
         exposed_share: Of the visits in which a rule fires, in either arm.
         exposed_s: How long those rows stay, s: attribution window, delay of outcomes, limits.
         rules: Rules of all kinds.
+        funnels: Funnels that hear every page.
         sites: Sites with topics of their own in the same cluster.
         utilisation: Of a core at peak; above it queues, and so latency, grow steeply.
         skew: The busiest worker beside the mean; the simulation says what it is.
-        retention_days: Of the topics.
+        retention_days: Of events and suggestions; dead letters are kept twice as long.
+        results_retention_days: Of decisions, outcomes and journeys.
         replication: Copies of each record.
         brokers: Of Kafka; 0: as many as are needed.
+        events_per_post: Events of one POST /v1/events, in the mean.
         reads_per_event: GET /v1/suggestions an event.
         open_streams: Pages that hold an event stream open.
         recovery_s: A lost worker's visitors are served again within this, s.
@@ -53,12 +56,15 @@ class Demand:
     exposed_share: float = 0.1
     exposed_s: float = 4 * 24 * 3600.0  # as the settings come: a day of attribution and three of delay
     rules: int = 50
+    funnels: int = 2  # as shipped
     sites: int = 1
     utilisation: float = 0.6
     skew: float = 1.3
-    retention_days: float = 7.0
+    retention_days: float = 7.0  # as the settings come, and so below
+    results_retention_days: float = 90.0
     replication: int = 3
     brokers: int = 0
+    events_per_post: float = 3.0
     reads_per_event: float = 0.2
     open_streams: float = 0.0
     recovery_s: float = 60.0

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from streams.plan.demand import Demand
-from streams.plan.sizing import TOPICS, Plan, event_us, recoverable_rows, top_visitor_cost
+from streams.plan.sizing import Plan, api_us, event_us, recoverable_rows, top_visitor_cost
+from streams.plan.topics import TOPICS
 
 Costs = Mapping[str, float]
 
@@ -62,9 +63,10 @@ LIMITS: tuple[Limit, ...] = (
         _hot_visitor,
     ),
     Limit(
-        "recovery of a lost worker", "rows a worker / rows read a second + detection + rebalance",
-        "more workers, so that each holds fewer visitors; a shorter attribution window or shorter limits",
-        lambda d, c, p: d.events_per_second * recoverable_rows(d, c) * p.workers / d.skew / d.visitors,
+        "recovery of a lost worker", "rows of the changelog a worker / rows read a second + detection + rebalance",
+        "more workers, so that each reads fewer rows; a shorter delay of outcomes (AVERT_OUTCOME_DELAY_MS); or let it"
+        " take longer (--recovery-s)",
+        lambda d, c, p: d.events_per_second * recoverable_rows(d, c) / p.rows_a_worker,
     ),
     Limit(
         "a worker's memory", "base + rows x (row + overhead) + hot visitors x live object",
@@ -73,14 +75,14 @@ LIMITS: tuple[Limit, ...] = (
         / max(p.worker_memory_mib - c["worker_base_mib"], 1e-9),
     ),
     Limit(
-        "API processes", "processes x 1 / (collect + reads x read) at the planned utilisation",
+        "API processes", "processes x 1 / (post / events a post + collect + reads x read) at the planned utilisation",
         "add API processes; they share nothing but Kafka and Redis",
         lambda d, c, p: p.api_processes * d.utilisation * 1e6
-        / (c["collect_us"] + d.reads_per_event * c["read_us"]) / d.peak_factor,
+        / api_us(d, c) / d.peak_factor,
     ),
     Limit(
         "Kafka brokers' network", "brokers x what one takes / (in x (2 x replication - 1) + out)",
-        "add brokers; compress at the collector; read the log once (nothing else on these topics at peak)",
+        "add brokers; fewer rules and funnels that fire often; nothing else that reads these topics at peak",
         lambda d, c, p: d.events_per_second * c["broker_mb_per_s"] / p.broker_mb_per_s,
     ),
     Limit(
@@ -90,13 +92,13 @@ LIMITS: tuple[Limit, ...] = (
         / (TOPICS * p.partitions * d.replication * d.sites),
     ),
     Limit(
-        "the cache", "cells x commands a second of one core / (reads + suggestions) an event",
+        "the cache", "cells x commands a second of one core / (reads + suggestions + posts) an event",
         "event streams instead of polling; several cells, each with its own cache: by site or visitor",
         lambda d, c, p: d.events_per_second * p.cells * c["redis_ops_per_s"] * d.utilisation
         / max(p.redis_ops_per_s, 1e-9),
     ),
     Limit(
-        "Prometheus", "cells x series of one / (workers x (300 + 12 x rules) + API processes x 250)",
+        "Prometheus", "cells x series of one / (workers x (300 + 12 x rules + 50 x funnels) + API processes x 250)",
         "recording rules; drop the per-rule series of shadow rules; one Prometheus a cell",
         lambda d, c, p: d.events_per_second * p.cells * c["prometheus_series"] / max(p.series, 1),
     ),

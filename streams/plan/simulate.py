@@ -12,11 +12,14 @@ guesses, how much busier the busiest worker is than the mean, and what that does
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import log
 from random import Random
+
+from streams.plan.demand import Demand
+from streams.plan.sizing import Plan, top_visitor_cost
 
 STEP_S = 0.01  # about a batch: below it there is nothing to see
 _STEPS = 30_000  # five minutes
@@ -52,6 +55,15 @@ class Simulated:
     wait_p50_s: float  # before the busiest worker, beyond the work itself
     wait_p99_s: float
     catch_up_s: float | None  # after the outage; None: it never catches up at this load
+
+
+def trial_of(demand: Demand, costs: Mapping[str, float], found: Plan) -> Trial:
+    """A plan's trial."""
+    return Trial(
+        events_per_second=demand.peak, event_us=found.worker_us, partitions=found.partitions, workers=found.workers,
+        visitors=int(max(demand.visitors, found.partitions)),
+        top_share=demand.top_visitor_share, top_cost=top_visitor_cost(demand, costs),
+    )  # fmt: skip
 
 
 def shares(trial: Trial) -> list[float]:

@@ -58,6 +58,11 @@ from streams.worker.partition import PartitionMemory
 from streams.worker.send import Row, Written
 from streams.worker.totals import portions
 
+# Looked up once: five look-ups of a label a batch cost as much as a small batch itself.
+_APPLIED_S, _FETCHED_S, _EFFECTS_S, _DELIVERED_S, _CHANGELOG_S = (
+    HOP_SECONDS.labels(hop) for hop in ("applied", "fetched", "effects", "delivered", "changelog")
+)
+
 
 class Sender(Protocol):
     """What `RecordSender` does."""
@@ -119,9 +124,9 @@ class BatchProcedure:
         if batch.records:
             STEP_SECONDS.observe(applied_s)
             BATCH_SIZE.observe(len(batch.records))
-            HOP_SECONDS.labels("applied").observe(applied_s)
+            _APPLIED_S.observe(applied_s)
             if live and memory.follows_wall:
-                HOP_SECONDS.labels("fetched").observe(max(0, batch.taken_ms - batch.records[-1].timestamp) / 1000)
+                _FETCHED_S.observe(max(0, batch.taken_ms - batch.records[-1].timestamp) / 1000)
         count(work)
 
     async def _leave(self, batch: Batch, memory: PartitionMemory, work: Work, live: bool, tenure: int) -> None:
@@ -159,9 +164,9 @@ class BatchProcedure:
         # 5. Done.
         if records:
             memory.done = max(memory.done, records[-1].offset)
-            HOP_SECONDS.labels("effects").observe(sent - applied)
-            HOP_SECONDS.labels("delivered").observe(delivered - sent)
-            HOP_SECONDS.labels("changelog").observe(time.perf_counter() - delivered)
+            _EFFECTS_S.observe(sent - applied)
+            _DELIVERED_S.observe(delivered - sent)
+            _CHANGELOG_S.observe(time.perf_counter() - delivered)
 
 
 def count(work: Work) -> None:
