@@ -17,8 +17,8 @@ COMPILED = (
     "core/aggregates", "core/conditions", "core/consent", "core/counted", "core/decide", "core/due", "core/engine",
     "core/event", "core/experiment", "core/funnel", "core/journey", "core/leaves", "core/matcher", "core/nodes",
     "core/outcome", "core/packing", "core/quiet", "core/ruleset", "core/score", "core/sequence", "core/sequence_plan",
-    "core/session", "core/session_fields", "core/signals", "core/suggestion", "core/touched", "core/tree",
-    "core/value_tests", "worker/apply", "worker/partition",
+    "core/session", "core/session_fields", "core/signals", "core/suggestion", "core/touched", "core/totals",
+    "core/tree", "core/value_tests", "worker/apply", "worker/partition",
 )  # fmt: skip
 
 # Without these every call from one compiled function to another goes through the linker's table and none is inlined, as
