@@ -179,9 +179,13 @@ def _curve(result: Part, _: Part) -> str:
     rows = [[row["partitions"], row["processes"], row["runs"],
              f"{row['events_per_s']:,} ({row['events_per_s_min']:,} to {row['events_per_s_max']:,})",
              row["cpu_s_per_m"], row["load_average"]] for row in result["rows"]]  # fmt: skip
-    return f"## Partitions and processes, {result['rules']} rules\n\n`python -m bench.curve`\n\n" + markdown(
+    said = f"## Partitions and processes, {result['rules']} rules\n\n`python -m bench.curve`\n\n" + markdown(
         ("partitions", "processes", "runs", "events/s", "CPU s / M", "load"), rows
     )
+    ended = [end for run in result["runs"] for end in run.get("ended", ())]
+    if ended:
+        said += f"\n\nOn this machine a worker ended and was started again {len(ended)} times: {', '.join(ended)}."
+    return said
 
 
 def _stages(result: Part, _: Part) -> str:

@@ -17,7 +17,7 @@ from statistics import median
 
 import msgspec
 
-from bench._report import machine, say
+from bench._report import last_line, load_average, machine, say
 from bench._workload import Record, clickstream
 from bench.engine import Partition
 from streams.core.ruleset import EngineOptions, Ruleset
@@ -79,9 +79,12 @@ def main() -> None:
         for name, ruleset in sets.items():
             found[name].append(turn(ruleset, log))
     say(machine())
+    rows = {}
     for name, turns in found.items():
         costs = [cost for cost, _ in turns]
-        say(f"{name}: {min(costs):.1f} us an event, median {median(costs):.1f}; a row {turns[0][1]:.0f} bytes")
+        rows[name] = {"us": round(min(costs), 1), "median_us": round(median(costs), 1), "row_bytes": round(turns[0][1])}
+        say("{}: {us} us an event, median {median_us}; a row {row_bytes} bytes".format(name, **rows[name]))
+    last_line({"events": options.events, "load_average": load_average(), **rows})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How large things are: a visitor's row and memory, the records that leave the worker, a suggestion in the cache.
 
 ``python -m bench.sizes [--rules 50|shipped|shipped-without-funnels] [--visitors 2000] [--visit-events 12]``. The
-worker's own loop without a broker, and a real cache. Sizes do not depend on how fast the machine is; half a minute.
+worker's own loop without a broker, and a real cache. Sizes do not depend on how fast the machine is; half a minute. The
+last line has them under the names that they have in a file for ``avert plan --costs``.
 
 1. Each visitor comes twice, for a visit of `--visit-events` each, in time order and in batches so small that each event
    is a batch of its visitor: a row is written for each event, as where little waits.
@@ -171,13 +172,14 @@ def sizes(name: str, visitors: int, visit_events: int, batch: int) -> tuple[list
     costs = {
         "visitor_row_bytes": live, "kept_row_bytes": mean(kept) if kept else 0.0, "visitor_hot_bytes": hot,
         "visitor_overhead_bytes": beside, "suggestion_redis_bytes": cached,
-        "lines_per_event": len(site.lines) / events, "line_bytes": mean(site.lines),
+        "line_bytes": mean(site.lines),
     }  # fmt: skip
     for topic in dict.fromkeys(EFFECT_TOPIC.values()):
         if number := site.records[topic]:
             each = site.sizes[topic] / number
             lines.append([f"{topic}: records an event", number / events, f"{each:,.0f} bytes each"])
-            costs |= {f"{topic}_per_event": number / events, f"{topic}_bytes": each}
+            of = len(ruleset.funnels.all) if topic == "journeys" else 1
+            costs |= {f"{topic}_per_event": number / events / of, f"{topic.removesuffix('s')}_bytes": each}
     return lines, {key: round(value, 3) for key, value in costs.items()}
 
 

@@ -104,9 +104,9 @@ def _cost(text: str) -> tuple[str, float]:
 def _say_simulated(tried: Simulated) -> None:
     after = "never" if tried.catch_up_s is None else f"{tried.catch_up_s:.0f} s"
     say(
-        f"\nSimulated at peak: the busiest worker has {tried.skew:.2f} x the mean load ({tried.utilisation:.0%} of a"
-        f" core); its events wait {tried.wait_p50_s * 1000:.0f} ms (median), {tried.wait_p99_s * 1000:.0f} ms (p99);"
-        f" after an outage of a minute it has caught up in: {after}."
+        f"\nSimulated at peak: the busiest worker has {tried.skew:.2f} x the mean load ({tried.utilisation:.0%} of what"
+        f" a core can do); its events wait {tried.wait_p50_s * 1000:.0f} ms (median), {tried.wait_p99_s * 1000:.0f} ms"
+        f" (p99); after an outage of a minute it has caught up in: {after}."
     )
 
 

@@ -8,7 +8,7 @@ from math import ceil
 
 from streams.errors import SettingsError
 from streams.plan.demand import Demand
-from streams.plan.topics import TOPICS, Topic, changelog_rows, row_bytes, topics
+from streams.plan.topics import TOPICS, Topic, changelog_rows, resting_bytes, topics
 
 _MIB = 1024 * 1024
 # Room to grow without a new topic: doubling the workers must not need new partitions.
@@ -145,8 +145,8 @@ def top_visitor_cost(demand: Demand, costs: Mapping[str, float]) -> float:
 
 
 def cold_bytes(demand: Demand, costs: Mapping[str, float]) -> float:
-    """Memory of a visitor who is not at the site now."""
-    return row_bytes(demand, costs) + costs["visitor_overhead_bytes"]
+    """Memory of a visitor in the mean, beside a live object."""
+    return resting_bytes(demand, costs) + costs["visitor_overhead_bytes"]
 
 
 def visitors_mib(demand: Demand, costs: Mapping[str, float], partitions: int) -> float:

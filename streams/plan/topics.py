@@ -35,8 +35,15 @@ def counted_per_event(demand: Demand, costs: Costs) -> float:
 
 
 def row_bytes(demand: Demand, costs: Costs) -> float:
-    """A visitor's row."""
+    """A visitor's row during a visit: what is written."""
     return costs["visitor_row_bytes"] + demand.funnels * costs["row_bytes_a_funnel"]
+
+
+def resting_bytes(demand: Demand, costs: Costs) -> float:
+    """A row in the mean of all that there are: of visits, and of those who have left."""
+    in_visits = min(demand.events_per_second / demand.visit_events * demand.visit_s / demand.visitors, 1.0)
+    kept = costs["kept_row_bytes"] + demand.funnels * costs["row_bytes_a_funnel"]
+    return in_visits * row_bytes(demand, costs) + (1 - in_visits) * kept
 
 
 def lines(demand: Demand) -> int:
@@ -46,8 +53,11 @@ def lines(demand: Demand) -> int:
 
 def changelog_rows(demand: Demand, costs: Costs) -> float:
     """Rows that lie in the changelog: each visitor's, as often as the cleaner leaves them, and the last hour whole."""
-    last = demand.events_per_second * costs["rows_per_event"] * UNCOMPACTED_S
-    return demand.visitors * costs["changelog_copies"] + last
+    return demand.visitors * costs["changelog_copies"] + _last_hour(demand, costs)
+
+
+def _last_hour(demand: Demand, costs: Costs) -> float:
+    return demand.events_per_second * costs["rows_per_event"] * UNCOMPACTED_S
 
 
 def topics(demand: Demand, costs: Costs, partitions: int) -> list[Topic]:
@@ -95,7 +105,8 @@ def _changelog(demand: Demand, costs: Costs) -> Topic:
     """A visitor's row for an event (or a batch with more of his); and with each effect that is counted, its line."""
     rows, counted = costs["rows_per_event"], counted_per_event(demand, costs)
     an_event = rows * row_bytes(demand, costs) + counted * costs["line_bytes"]
-    disk = changelog_rows(demand, costs) * row_bytes(demand, costs)
+    disk = demand.visitors * costs["changelog_copies"] * resting_bytes(demand, costs)
+    disk += _last_hour(demand, costs) * row_bytes(demand, costs)
     disk += demand.events_per_second * UNCOMPACTED_S * counted * costs["line_bytes"]
     return Topic(
         "changelog", demand.peak * (rows + counted), demand.peak * an_event / 1e6,

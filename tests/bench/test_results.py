@@ -59,3 +59,12 @@ def test_a_process_is_watched_with_its_cpu_and_memory() -> None:
     assert last.cpu_s > first.cpu_s
     assert first.cpu_s <= watch.cpu_s_at((first.at + last.at) / 2) <= last.cpu_s
     assert watch.peak_mib > 1
+
+
+def test_workers_that_ended_are_told_below_the_curve() -> None:
+    curve = {"partitions": 4, "processes": 2, "runs": 1, "events_per_s": 7, "events_per_s_min": 7,
+             "events_per_s_max": 7, "cpu_s_per_m": 1.0, "load_average": 85.0}  # fmt: skip
+    runs = [curve | {"ended": ["exit code 5 (lease_lost)"]}]
+    page = render({"curve": part({"rules": 50, "rows": [curve], "runs": runs})})
+
+    assert "started again 1 times: exit code 5 (lease_lost)" in page

@@ -1,9 +1,9 @@
-"""The tables of docs/scale.md that follow from `avert plan`: ``python -m tests.plan.scale_tables`` prints them."""
+"""The tables of docs/scale.md made by `avert plan`; ``python -m tests.plan.scale_tables`` writes them there."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from streams.plan.costs import costs_with
 from streams.plan.demand import Demand
@@ -81,7 +81,7 @@ THREE_LOADS: dict[str, Cell] = {
     "cells": lambda d, p, s: f"{p.cells:,}",
     "a lost worker's visitors wait at most": lambda d, p, s: f"{p.recovery_s:.0f} s",
     "simulated: busiest worker beside the mean": lambda d, p, s: f"{s.skew:.1f}",
-    "simulated: its core at peak": lambda d, p, s: f"{s.utilisation:.0%}".replace("%", " %"),
+    "simulated: of what its core can do, at peak": lambda d, p, s: f"{s.utilisation:.0%}".replace("%", " %"),
     "simulated: caught up after an outage of a minute": lambda d, p, s: after(s),
 }
 
@@ -142,6 +142,20 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "three loads": three_loads, "remedies": remedies, "first to break": first_to_break, "bots": bots,
 }  # fmt: skip
 
+PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
+
+
+def write() -> None:
+    """Put each row in the place of the one that begins with the same cell, in a table as wide."""
+    lines = PAGE.read_text().split("\n")
+    for table in TABLES.values():
+        for row in table():
+            begins, wide = row[: row.index(" | ") + 3], row.count(" | ")
+            places = [at for at, old in enumerate(lines) if old.startswith(begins) and old.count(" | ") == wide]
+            assert len(places) == 1, f"{len(places)} rows of docs/scale.md begin with {begins}"
+            lines[places[0]] = row
+    PAGE.write_text("\n".join(lines))
+
+
 if __name__ == "__main__":
-    for title, table in TABLES.items():
-        sys.stdout.write("\n".join((f"-- {title}", *table(), "", "")))
+    write()

@@ -68,7 +68,8 @@ def test_workers_for_memory_are_counted_by_hand() -> None:
         recovery_s=3600,
     )  # fmt: skip
     costs = costs_with({
-        "worker_base_mib": 100, "visitor_row_bytes": 700, "row_bytes_a_funnel": 100, "visitor_overhead_bytes": 224,
+        "worker_base_mib": 100, "visitor_row_bytes": 700, "kept_row_bytes": 700, "row_bytes_a_funnel": 100,
+        "visitor_overhead_bytes": 224,
         "visitor_hot_bytes": 8000, "hot_bytes_a_funnel": 192,
     })  # fmt: skip
     found = plan(demand, costs)

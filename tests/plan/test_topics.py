@@ -54,15 +54,22 @@ def test_few_effects_tell_few_lines() -> None:
 
 def test_the_changelog_has_rows_and_lines() -> None:
     costs = {
-        "rows_per_event": 0.5, "visitor_row_bytes": 600, "row_bytes_a_funnel": 200, "line_bytes": 1000,
+        "rows_per_event": 0.5, "visitor_row_bytes": 600, "kept_row_bytes": 300, "row_bytes_a_funnel": 200,
+        "line_bytes": 1000,
         "decisions_per_event": 0.1, "outcomes_per_event": 0.1, "journeys_per_event": 0.1, "changelog_copies": 2,
     }  # fmt: skip
-    demand = Demand(events_per_second=1000, peak_factor=1, funnels=1, live_visitors=1e6, replication=1)
+    # Of a million visitors 100 x 2,500 s are in a visit.
+    demand = Demand(
+        events_per_second=1000, visit_events=10, visit_s=2500, peak_factor=1, funnels=1, live_visitors=1e6,
+        replication=1,
+    )  # fmt: skip
     changelog = found(demand, costs)["changelog"]
 
     assert changelog.records_per_s == pytest.approx(500 + 300)
     assert changelog.mb_per_s == pytest.approx(0.4 + 0.3)
-    assert changelog.disk_gib * 2**30 == pytest.approx((2e6 + 1.8e6) * 800 + 3600 * 300 * 1000)
+    assert changelog.disk_gib * 2**30 == pytest.approx(
+        2 * (250_000 * 800 + 750_000 * 500) + 1.8e6 * 800 + 3600 * 300 * 1000
+    )
 
 
 def test_all_topics_are_counted() -> None:
