@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -40,6 +40,10 @@ class EngineOptions:
     consent_default: bool = True
     allowed_link_hosts: frozenset[str] = frozenset()
     signals: SignalOptions = _SIGNALS
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For another process. Compiled, a frozen dataclass refuses what pickle does without this.
+        return EngineOptions, tuple([getattr(self, one.name) for one in fields(self)])
 
 
 class DefinitionErrors(ValueError):  # noqa: N818 - it carries all of them, not one
@@ -238,8 +242,7 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
     for award in awards:
         if award in initial:
             initial.update(triggers_of[award.leaf.key])
-    windows = [outcome.window_ms for outcome in outcomes]
-    hosts = sorted(options.allowed_link_hosts)
+    windows, hosts = [outcome.window_ms for outcome in outcomes], sorted(options.allowed_link_hosts)
     text = definition_text((program, replace(options, allowed_link_hosts=frozenset()), hosts))
     return Ruleset(
         version=_version(text),

@@ -139,12 +139,7 @@ class SequenceLeaf(Leaf):
         """Keep the state within its bounds; what goes can cost a match, never make a false one."""
         # What stands before every start is of use only while a start from before it may still come.
         plan = self.plan
-        while len(state) > _HEAD:
-            first: Mark = state[_HEAD]
-            own: int = first[1]
-            at: int = first[0]
-            if own & 1 or last - at <= plan.lateness:
-                break
+        while len(state) > _HEAD and self._is_idle(state[_HEAD], last):
             del state[_HEAD]
         most = plan.alike
         if len(state) - _HEAD <= most:
@@ -158,6 +153,12 @@ class SequenceLeaf(Leaf):
                 del state[_HEAD : alike[0] + 1]
         if len(state) - _HEAD > MARKS_MAX:
             del state[_HEAD]
+
+    def _is_idle(self, mark: Mark, last: int) -> bool:
+        """Whether the mark is no start, and none can come before it any more."""
+        mask: int = mark[1]
+        ts: int = mark[0]
+        return not mask & 1 and last - ts > self.plan.lateness
 
     @staticmethod
     def _needless(alike: list[int]) -> int:
