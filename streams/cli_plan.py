@@ -61,7 +61,8 @@ def plan_load(
             "simulated": asdict(tried),
         })  # fmt: skip
         return 0
-    say(f"{demand.events_per_second:,.0f} events/s, at peak {demand.peak:,.0f}; {demand.visitors:,.0f} live visitors\n")
+    visitors = f"{demand.visitors:,.0f} visitors with a row"
+    say(f"{demand.events_per_second:,.0f} events/s, at peak {demand.peak:,.0f}; {visitors}\n")
     table([{"what": what, "how much": much, "": of} for what, much, of in _figures(demand, found)])
     say("\nKafka, by topic (at peak; disk with replicas):\n")
     table([
@@ -112,8 +113,8 @@ def _say_simulated(tried: Simulated) -> None:
 
 def _figures(demand: Demand, found: Plan) -> list[tuple[str, str, str]]:
     each = f"{found.worker_us:.0f} us an event, {found.worker_memory_mib:,.0f} MiB each"
-    brokers = f"{found.broker_mb_per_s:,.0f} MB/s each at peak, replication {demand.replication}"
-    kafka = f"{found.kafka_in_mb_per_s:,.0f} / {found.kafka_out_mb_per_s:,.0f} MB/s"
+    brokers = f"{found.broker_mb_per_s:,.1f} MB/s each at peak, replication {demand.replication}"
+    kafka = f"{found.kafka_in_mb_per_s:,.1f} / {found.kafka_out_mb_per_s:,.1f} MB/s"
     return [
         ("partitions", f"{found.partitions:,}", "at least twice the workers: room to grow without new topics"),
         ("workers", f"{found.workers:,}", f"processes of one core; {each}"),

@@ -8,9 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from streams.errors import BrokerUnavailableError
 from streams.processes import Program, builtins_of, keep, settings_of
 from streams.settings import Settings
+from streams.worker.processes import HOPELESS
+from streams.worker.watchdog import EXIT_CODE, EXIT_CODE_STUCK_THREAD
 from tests.support.pids import gone
 
 
@@ -49,6 +53,25 @@ async def test_a_hopeless_end_ends_the_others_with_its_code() -> None:
     told = Told("stay", "7")
     assert await keep(told.program, 2) == 7
     assert all(map(gone, told.pids.values()))
+
+
+@pytest.mark.parametrize("code", [BrokerUnavailableError.exit_code, EXIT_CODE, EXIT_CODE_STUCK_THREAD])
+async def test_a_worker_that_no_longer_knows_its_partitions_is_started_again(code: int) -> None:
+    """No heartbeat, no acknowledgement, no progress: all of it is mended by another start."""
+    told = iter([str(code), "stay"])
+    heard: list[str] = []
+
+    def hear(_number: int, line: bytes) -> None:
+        heard.append(line.decode().strip())
+        if heard[-1] == "stay":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    program = Program(
+        name="test", module="tests.support.child", order=lambda _: next(told).encode(), hopeless=HOPELESS,
+        stop_timeout_s=20.0, heard=hear,
+    )
+    assert await keep(program, 1) == 0
+    assert heard == [str(code), "stay"]
 
 
 async def test_what_is_beside_them_is_open_as_long_as_they_live() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import re2
 
@@ -182,8 +182,8 @@ def _field_predicate(test: FieldTest) -> Predicate:
     return _FieldPasses(path, check)
 
 
-MEMORABLE_CHARS_MAX = 256
-SHORT_CHARS_MAX = 16  # a longer text is compared by its hash, of nine bytes
+MEMORABLE_CHARS_MAX: Final = 256
+SHORT_CHARS_MAX: Final = 16  # a longer text is compared by its hash, of nine bytes
 _INT64 = 1 << 63  # a state row has no larger numbers
 
 
@@ -235,7 +235,7 @@ def indexable(matcher: Matcher) -> tuple[tuple[str, ...], Scalar] | None:
 
 
 # True is 1 to a dict, so bools are left to the predicate; an event's own True is not looked up for the same reason.
-_INDEXED = (str, int, float)
+_INDEXED: Final = (str, int, float)
 
 
 def looked_up(table: dict[Scalar, tuple[Entry, ...]], found: Any) -> tuple[Entry, ...]:
