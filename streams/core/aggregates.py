@@ -22,10 +22,10 @@ from streams.core.matcher import memorable
 from streams.core.session import NEVER, Session, State
 from streams.core.value_tests import ValueTest
 
-DISTINCT_MAX = 64  # different values that one condition tells apart: 64 hashes with their times are 1.2 KiB
-WINDOW_EVENTS_MAX = 64  # values of one window: 1.2 KiB
-NUMBER_MAX = 1e15  # beyond it a float cannot tell cents apart
-_DIGITS = 6  # of a sum: what lies beyond comes from adding floats in another order
+DISTINCT_MAX: Final = 64  # different values that one condition tells apart: 64 hashes with their times are 1.2 KiB
+WINDOW_EVENTS_MAX: Final = 64  # values of one window: 1.2 KiB
+NUMBER_MAX: Final = 1e15  # beyond it a float cannot tell cents apart
+_DIGITS: Final = 6  # of a sum: what lies beyond comes from adding floats in another order
 
 
 def value_hash(value: Any) -> int:

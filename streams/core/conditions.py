@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from bisect import insort
 from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
@@ -25,10 +24,15 @@ SAME: Final = 0
 CHANGED: Final = 1
 FRESH: Final = 2
 
-MARKS_MAX = 48  # events that one sequence remembers
-ALIKE_MAX = 8  # of those, events that can play the same parts: the partial matches of one kind
-ANCHORS_MAX = 8  # open absences of one `missing`
-COUNT_MAX = 256  # the largest n of `at_least: n`: a times list of 256 is 2.3 KiB
+MARKS_MAX: Final = 48  # events that one sequence remembers
+ALIKE_MAX: Final = 8  # of those, events that can play the same parts: the partial matches of one kind
+ANCHORS_MAX: Final = 8  # open absences of one `missing`
+COUNT_MAX: Final = 256  # the largest n of `at_least: n`: a times list of 256 is 2.3 KiB
+
+
+# The key of a condition or of a trigger: 32 bits. Compiled code would make an object of an `int` for each look-up of it
+# in a dict, which costs as much as the look-up: so for it a key is an object from the beginning.
+Key = Any
 
 
 class Leaf(ABC):
@@ -41,7 +45,7 @@ class Leaf(ABC):
     moving: ClassVar[bool] = False  # its moment moves with every event
 
     def __init__(self, key: int, *, clocked: bool = False, at_end: bool = False) -> None:
-        self.key = key
+        self.key: Key = key
         self.clocked = clocked  # waits for moments of its own
         self.at_end = at_end  # looks at the session's end
 
@@ -68,6 +72,17 @@ class Leaf(ABC):
     def value(self, session: Session, at: int) -> Any:
         """The condition's value now, for people who ask why."""
         return self.holds(session, at)
+
+
+def place_time(times: list[Any], ts: int, first: int) -> None:
+    """Put a time where it belongs among those from `first` on, behind its equals: nearly always that is the end."""
+    place = len(times)
+    while place > first:
+        before: int = times[place - 1]  # typed, so that compiled code compares numbers and no objects
+        if before <= ts:
+            break
+        place -= 1
+    times.insert(place, ts)
 
 
 class EventLeaf(Leaf):
@@ -103,17 +118,15 @@ class CountLeaf(Leaf):
     def feed(self, session: Session, mask: int, ts: int, event: Event) -> int:
         state = session.states.get(self.key)
         if self.within is None:
-            count = 1 if state is None else state[0] + 1
+            count: int = 1 if state is None else state[0] + 1
             if count > self.keep:
                 return SAME
             session.states[self.key] = [count]
-            return CHANGED if count in (self.at_least, self.keep) else SAME
+            return CHANGED if count == self.at_least or count == self.keep else SAME  # noqa: PLR1714 - makes a tuple
         if state is None:
             state = session.states[self.key] = [ts]
-        elif ts >= state[-1]:
-            state.append(ts)
         else:
-            insort(state, ts)
+            place_time(state, ts, 0)
         older = ts < session.last and self._completes_older(state, ts, session.last)
         if len(state) > self.keep:
             del state[0]
@@ -147,9 +160,13 @@ class CountLeaf(Leaf):
         if self.within is None:
             return int(state[0])
         after = at - self.within
-        if state[0] > after:
-            return len(state)
-        return sum(ts > after for ts in state)
+        inside = len(state)
+        for item in state:  # in order: the first ones are outside, if any is
+            ts: int = item
+            if ts > after:
+                break
+            inside -= 1
+        return inside
 
     def holds(self, session: Session, at: int) -> bool:
         count = self.count(session, at)
@@ -179,6 +196,9 @@ class CountLeaf(Leaf):
         return self.count(session, at)
 
 
+_ANCHORS: Final = 2  # items of a `missing`'s state before its anchors
+
+
 class MissingLeaf(Leaf):
     """`after` happened and for `span` (None: until the session's end) no violation followed.
 
@@ -204,26 +224,39 @@ class MissingLeaf(Leaf):
         change = SAME
         if mask & self.VIOLATION:
             change = self._violate(state, ts, session.last)
-        if mask & self.ANCHOR and not any(self._ends(violation, ts) for violation in state[1] if violation > ts):
-            anchors = state[2:]
-            insort(anchors, ts)
-            state[2:] = anchors[-ANCHORS_MAX:]
+        if mask & self.ANCHOR and not self._is_ended(state[1], ts):
+            place_time(state, ts, _ANCHORS)
+            if len(state) > _ANCHORS + ANCHORS_MAX:
+                del state[_ANCHORS]
         return change
 
     def _violate(self, state: State, ts: int, last: int) -> int:
-        violations = state[1]
+        violations: list[Any] = state[1]
         if violations:
-            insort(violations, ts)
-            while len(violations) > ANCHORS_MAX or last - violations[0] > self.lateness:
+            place_time(violations, ts, 0)
+            oldest: int = violations[0]
+            while len(violations) > ANCHORS_MAX or last - oldest > self.lateness:
                 del violations[0]
+                oldest = violations[0]
         else:
             violations.append(ts)
-        if len(state) > 2:
-            state[2:] = [anchor for anchor in state[2:] if not (anchor <= ts and self._ends(ts, anchor))]
-        if not 0 <= state[0] <= ts:
+        if len(state) > _ANCHORS:
+            state[_ANCHORS:] = [
+                anchor for anchor in state[_ANCHORS:] if not (anchor <= ts and self._ends(ts, anchor))
+            ]
+        held: int = state[0]
+        if held < 0 or held > ts:
             return SAME
         state[0] = -1
         return CHANGED
+
+    def _is_ended(self, violations: list[Any], anchor: int) -> bool:
+        """Whether one of the violations has ended it before it came."""
+        for item in violations:
+            violation: int = item
+            if violation > anchor and self._ends(violation, anchor):
+                return True
+        return False
 
     def _ends(self, violation: int, anchor: int) -> bool:
         """Whether a violation that does not come before the anchor comes in time to end it."""
@@ -235,19 +268,19 @@ class MissingLeaf(Leaf):
 
     def next_change(self, session: Session) -> int:
         state = session.states.get(self.key)
-        if state is None or self.span is None or len(state) < 3:
+        if state is None or self.span is None or len(state) <= _ANCHORS:
             return NEVER
-        return int(state[2]) + self.span
+        return int(state[_ANCHORS]) + self.span
 
     def wake(self, session: Session, at: int, ending: bool) -> int:
         state = session.states.get(self.key)
         if state is None:
             return SAME
         span = self.span
-        due = [anchor for anchor in state[2:] if (ending if span is None else anchor + span <= at)]
+        due = [anchor for anchor in state[_ANCHORS:] if (ending if span is None else anchor + span <= at)]
         if not due:
             return SAME
-        state[0], state[2:] = due[-1], state[2 + len(due) :]
+        state[0], state[_ANCHORS:] = due[-1], state[_ANCHORS + len(due) :]
         return CHANGED | FRESH
 
     def bound(self) -> int:

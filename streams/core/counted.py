@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from streams.core.decide import Moment, withdraw
 from streams.core.effects import Effect, OutcomeRecord, Receipt, ReceiptKind
 from streams.core.event import Event
@@ -22,8 +24,9 @@ from streams.core.session import Visitor
 from streams.core.suggestion import effect_id
 from streams.core.visitor import remember_report
 
-REPORT = "report"  # the `context.source` of an event that the visitor's browser has not seen
-RECEIPTS: dict[str, tuple[ReceiptKind, int]] = {  # by event type: the kind, and its bit in `LiveSuggestion.answered`
+REPORT: Final = "report"  # the `context.source` of an event that the visitor's browser has not seen
+# By event type: the kind, and its bit in `LiveSuggestion.answered`.
+RECEIPTS: Final[dict[str, tuple[ReceiptKind, int]]] = {
     "suggestion_shown": ("shown", 1),
     "suggestion_clicked": ("clicked", 2),
     "suggestion_dismissed": ("dismissed", 4),
@@ -32,7 +35,8 @@ RECEIPTS: dict[str, tuple[ReceiptKind, int]] = {  # by event type: the kind, and
 
 def is_report(event: Event) -> bool:
     """Whether somebody reports the event who is not the visitor."""
-    return event.context.get("source") == REPORT
+    context = event.context
+    return "source" in context and bool(context["source"] == REPORT)
 
 
 def happen(moment: Moment, outcome: Outcome) -> None:

@@ -134,22 +134,28 @@ def decide(moment: Moment, rules: list[Rule], happened: frozenset[str]) -> None:
     held_out = (
         arm_of(state.visitor, moment.ruleset.program.global_salt, moment.ruleset.program.global_holdout) == "control"
     )
-    candidates = []
+    candidates: list[_Candidate] = []
     for rule in rules:
         definition = rule.definition
         arm: Arm = "control" if held_out else arm_of(state.visitor, rule.salt, definition.holdout)
         history = state.history.get(rule.id)
+        limits = definition.limits
         reason = _unwanted(moment, rule)
-        dismissed = reason is None and is_dismissed(definition.limits, history, moment.at)
-        reason = reason or limited(definition.limits, moment.session.fired.get(rule.key, 0), history, moment.at)
+        dismissed = reason is None and is_dismissed(limits, history, moment.at)
+        reason = reason or limited(limits, moment.session.fired.get(rule.key, 0), history, moment.at)
         if reason is None and definition.prevents in happened:
             reason = Suppression.OUTCOME_HAPPENED
         candidates.append(_Candidate(rule, arm, reason, _texts_for(rule, state.visitor), held_out, dismissed))
     if len(candidates) > 1:
-        candidates.sort(key=lambda c: (-c.rule.definition.priority, -c.rule.worth, c.rule.id))
+        candidates.sort(key=_rank)
     taken: set[str] = set()
     for candidate in candidates:
         _settle(moment, candidate, taken)
+
+
+def _rank(candidate: _Candidate) -> tuple[int, float, str]:
+    rule = candidate.rule
+    return -rule.definition.priority, -rule.worth, rule.id
 
 
 def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
@@ -194,7 +200,7 @@ def _settle(moment: Moment, candidate: _Candidate, taken: set[str]) -> None:
         moment.effects.append(suggestion)
         variant = candidate.texts.variant
         state.live.append(
-            LiveSuggestion(suggestion.id, rule.id, suggestion.expires, moment.trigger, variant, answered=0)
+            LiveSuggestion(suggestion.id, rule.id, suggestion.expires, variant, answered=0)
         )
 
 
@@ -205,11 +211,16 @@ def _expose(moment: Moment, candidate: _Candidate) -> tuple[bool, Arm | None]:
     """
     state, at, rule, arm = moment.state, moment.at, candidate.rule, candidate.arm
     memory = moment.ruleset.exposure_memory_ms
-    if any(at - exposure.at >= memory for exposure in state.exposures):
+    first, forgotten = True, False
+    for exposure in state.exposures:
+        if at - exposure.at >= memory:
+            forgotten = True
+        elif exposure.rule == rule.id:
+            first = False
+    if forgotten:
         state.exposures = [exposure for exposure in state.exposures if at - exposure.at < memory]
     if state.unmeasured:
         return False, None
-    first = all(exposure.rule != rule.id for exposure in state.exposures)
     if first:
         variant = candidate.texts.variant if arm == "treated" else None
         target = rule.targets[0] if rule.targets else ""
@@ -257,15 +268,10 @@ def _record(
 
 def _suggestion(moment: Moment, rule: Rule, texts: Texts) -> Suggestion | None:
     """The rendered content; None when a placeholder finds nothing."""
-
-    def lookup(path: str) -> Any:
-        return moment.placeholder(rule, path)
-
-    title, body, label = texts.plain or (
-        render_text(text, lookup) for text in (texts.title, texts.body, texts.action_label)
-    )
-    if title is None or body is None or label is None:
+    rendered = texts.plain or _rendered(moment, rule, texts)
+    if rendered is None:
         return None
+    title, body, label = rendered
     content, state = rule.definition.suggest, moment.state
     return Suggestion(
         id=effect_id("suggestion", state.visitor, rule.id, rule.version, moment.identity),
@@ -286,14 +292,27 @@ def _suggestion(moment: Moment, rule: Rule, texts: Texts) -> Suggestion | None:
     )
 
 
+def _rendered(moment: Moment, rule: Rule, texts: Texts) -> tuple[dict[str, str], dict[str, str], dict[str, str]] | None:
+    def lookup(path: str) -> Any:
+        return moment.placeholder(rule, path)
+
+    title, body, label = (
+        render_text(text, lookup) for text in (texts.title, texts.body, texts.action_label)
+    )
+    if title is None or body is None or label is None:
+        return None
+    return title, body, label
+
+
 def _make_room(state: Visitor, at: int) -> bool:
     """Whether there is room for one more; an expired one is kept, for a late answer to it, until its room is needed."""
     if len(state.live) < SUGGESTIONS_MAX:
         return True
-    expired = next((live for live in state.live if live.expires <= at), None)
-    if expired is not None:
-        state.live.remove(expired)
-    return expired is not None
+    for place, live in enumerate(state.live):
+        if live.expires <= at:
+            del state.live[place]
+            return True
+    return False
 
 
 def withdraw(

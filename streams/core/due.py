@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streams.core.conditions import Leaf
 from streams.core.journey import journeys_due
 from streams.core.ruleset import Ruleset
 from streams.core.session import NEVER, Session, Visitor
@@ -18,6 +19,15 @@ def session_due(session: Session, ruleset: Ruleset) -> int:
     for leaf in ruleset.idle:
         due = min(due, leaf.next_change(session))
     return due
+
+
+def set_timer(timers: dict[int, int], leaf: Leaf, session: Session) -> None:
+    """Note the next moment for which the leaf waits; it may be none."""
+    due = leaf.next_change(session)
+    if due != NEVER:
+        timers[leaf.key] = due
+    elif leaf.key in timers:
+        del timers[leaf.key]
 
 
 def reschedule(state: Visitor, ruleset: Ruleset) -> None:

@@ -30,36 +30,38 @@ from hashlib import blake2b
 from operator import attrgetter
 from typing import Final
 
-from streams.core.conditions import FRESH, Leaf
+from streams.core.conditions import FRESH, Key
 from streams.core.consent import Permit, forget, permitted
 from streams.core.counted import RECEIPTS, happen, is_report, receive, told
 from streams.core.decide import Moment, decide, withdraw
-from streams.core.due import matters_until, reschedule, session_due
+from streams.core.due import matters_until, reschedule, session_due, set_timer
 from streams.core.effects import Effect, EventResult
 from streams.core.event import Event, clamp_ts
 from streams.core.journey import end_journeys, end_visit, follow, follow_outcomes, journeys_due
-from streams.core.nodes import NONE
+from streams.core.nodes import NONE, Keys
 from streams.core.ruleset import Awarding, Fires, Listening, Outcome, Rule, Ruleset, withdrawn_by
-from streams.core.session import NEVER, Session, Visitor, id_digest, knows_id, remember_id, take
+from streams.core.session import Session, Visitor, id_digest, knows_id, remember_id, take
 from streams.core.session_fields import note_facts
+from streams.core.touched import touch
 from streams.core.visitor import SESSIONS_MAX, history_of
 from streams.core.wire import Placed, Position
 
 __all__ = ["Position", "step", "tick"]
 
-_NOBODY: frozenset[str] = frozenset()
-_GONE: tuple[None, tuple[Fires, ...]] = (None, ())
+_NOBODY: Final[frozenset[str]] = frozenset()
+_GONE: Final[tuple[None, tuple[Fires, ...]]] = (None, ())
 # The results that nearly all events have, and what the engine sorts by: named once, as looking up a member of an enum
 # and making a closure cost as much as the comparison itself.
 _APPLIED: Final = EventResult.APPLIED
 _LATE: Final = EventResult.LATE
 _REPLAYED: Final = EventResult.REPLAYED
+_REPORTED: Final = EventResult.REPORTED
+_DUPLICATE: Final = EventResult.DUPLICATE
 _SHED: Final = EventResult.SHED
 _last_of = attrgetter("last")
 _STATE: Final = Permit.STATE
 _COUNT: Final = Permit.COUNT
 _due_of = attrgetter("due")
-_index_of = attrgetter("index")
 
 
 def step(
@@ -71,13 +73,16 @@ def step(
     in their order.
     """
     effects: list[Effect] = []
-    offset = position.offset
+    options = ruleset.options
+    # Read once each: of a record, of an event and of whatever else is not compiled, an attribute is looked up by name.
+    offset: int = position.offset
+    timestamp: int = position.timestamp
     if state is not None and offset <= state.offset:  # 1
         return state, _REPLAYED, effects
     traced = state is not None and state.due <= now
     if state is not None and traced:  # 2
         state = _after_timers(state, ruleset, now, effects)
-    permits = permitted(state, event, ruleset.options.consent_default)  # 3
+    permits = permitted(state, event, options.consent_default)  # 3
     if not permits & _STATE:
         if state is not None:
             forget(state, now, "no_consent", effects)
@@ -88,9 +93,9 @@ def step(
     traced = traced or state.unmeasured != unmeasured  # a change of consent stays, also that of a shed event
     state.unmeasured = unmeasured
     reported = is_report(event)
-    most = ruleset.options.visitor_events_per_minute_max  # 4
+    most = options.visitor_events_per_minute_max  # 4
     # What others report of a visitor is not of his making: a bot must not keep a call centre's word out.
-    shed = most > 0 and not reported and not take(state, position.timestamp, most)
+    shed = most > 0 and not reported and not take(state, timestamp, most)
     if shed and not traced:
         return state, _SHED, effects
     state.offset = offset
@@ -100,14 +105,16 @@ def step(
         reschedule(state, ruleset)
         return state, _SHED, effects
     digest = id_digest(event.id)
-    if knows_id(state.recent, digest) or (state.reported and int.from_bytes(digest, "big") in state.reported):
+    # The first question is the quick one: nearly no digest lies anywhere in the ring.
+    known = digest in state.recent and knows_id(state.recent, digest)
+    if known or (state.reported and int.from_bytes(digest, "big") in state.reported):
         reschedule(state, ruleset)
-        return state, EventResult.DUPLICATE, effects
-    ts = clamp_ts(event.ts, position.timestamp)
+        return state, _DUPLICATE, effects
+    ts = clamp_ts(event.ts, timestamp)
     if event.type in RECEIPTS:
         receive(state, event, ts, ruleset, effects)
-    if reported or now - ts > ruleset.options.max_lateness_ms:  # 5
-        result = EventResult.REPORTED if reported else _LATE
+    if reported or now - ts > options.max_lateness_ms:  # 5
+        result = _REPORTED if reported else _LATE
         _late(state, event, ts, ruleset, effects, digest)
     else:
         result = _APPLIED
@@ -151,24 +158,24 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
             fed.append(heard)
             masks.append(mask)
     if session.holding and fed:
-        _release(session, ruleset, ts, [key for key in session.holding if _concerns(fed, key)])  # 7
+        _release(session, ruleset, ts, _concerned(session.holding, fed))  # 7
     withdrawn = _withdrawn(state, session, event, ruleset) if state.live else _NOBODY
     begins = not session.events
     note_facts(session, event, ts)  # 8
     follow(state, session, event, ts, ruleset, effects)
     if not fed and not begins and not withdrawn:
         return  # most events: they concern no rule
-    touched: set[Fires] = set(ruleset.initial) if begins else set()
-    hits: set[int] = set()
-    for heard, mask in zip(fed, masks, strict=True):
-        leaf = heard.leaf
-        change = leaf.feed(session, mask, ts, event)
+    touched: list[Fires] = list(ruleset.initial) if begins else []
+    hits: Keys = NONE
+    for index in range(len(fed)):
+        heard = fed[index]
+        change = heard.leaf.feed(session, masks[index], ts, event)
         if change:
-            touched.update(heard.triggers)
+            touch(touched, heard.triggers)
             if change & FRESH:
-                hits.add(leaf.key)
+                hits = hits | {heard.leaf.key}  # seldom more than one
         if heard.timed:
-            _set_timer(session.timers, leaf, session)
+            set_timer(session.timers, heard.leaf, session)
     if touched or withdrawn:
         moment = Moment(state, session, event, event.id, ts, ruleset, effects)
         _judge(moment, touched, session.last, hits)  # 9, 10
@@ -176,12 +183,15 @@ def _apply(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: lis
             _withdraw(moment, event, withdrawn)
 
 
-def _concerns(fed: list[Listening], key: int) -> bool:
-    """Whether the trigger of this key looks at one of the leaves."""
-    for heard in fed:  # noqa: SIM110 - any() would make a generator for each question
-        if key in heard.keys:
-            return True
-    return False
+def _concerned(holding: list[Key], fed: list[Listening]) -> list[Key]:
+    """Of the keys of triggers that hold, those that look at one of the leaves."""
+    found: list[Key] = []
+    for key in holding:
+        for heard in fed:
+            if key in heard.keys:
+                found.append(key)
+                break
+    return found
 
 
 def _late(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effects: list[Effect], digest: bytes) -> None:
@@ -224,7 +234,7 @@ def _session_for(state: Visitor, event: Event, ts: int, ruleset: Ruleset, effect
     return session
 
 
-def _release(session: Session, ruleset: Ruleset, before: int, concerned: Collection[int]) -> None:
+def _release(session: Session, ruleset: Ruleset, before: int, concerned: Collection[Key]) -> None:
     """Notice which of the triggers that held have stopped to, as of `before`, ahead of what changes that."""
     if not concerned:
         return
@@ -235,29 +245,29 @@ def _release(session: Session, ruleset: Ruleset, before: int, concerned: Collect
     ]
 
 
-def _judge(moment: Moment, touched: set[Fires], at: int, hits: set[int]) -> None:
+def _judge(moment: Moment, touched: list[Fires], at: int, hits: Keys) -> None:
     """Which of the touched triggers fire. Awards come first, as they change scores; then outcomes, then rules."""
     session = moment.session
     rules: list[Rule] = []
     happened: list[Outcome] = []
-    holding = session.holding
-    for trigger in sorted(touched, key=_index_of) if len(touched) > 1 else touched:
+    holding: list[Key] = session.holding
+    for trigger in touched:
         tree = trigger.tree
-        holds = tree.holds(session, at, hits, NONE)
+        root = tree.root
+        holds = root.holds(session, at, hits, NONE)
         held = bool(holding) and trigger.key in holding
         if not holds and not held:
             continue
+        fresh = bool(hits) and not tree.pulses.isdisjoint(hits)
         # A new match is a new edge, unless the tree holds without it as well.
-        if holds and (not held or not (tree.pulses.isdisjoint(hits) or tree.holds(session, at, hits, hits))):
+        if holds and (not held or (fresh and not root.holds(session, at, hits, hits))):
             if isinstance(trigger, Rule):
                 rules.append(trigger)
             elif isinstance(trigger, Outcome):
                 happened.append(trigger)
             else:
                 _award(session, trigger, moment)
-        steady = holds and (
-            (not tree.momentary and tree.pulses.isdisjoint(hits)) or tree.holds(session, at, NONE, NONE)
-        )
+        steady = holds and ((not tree.momentary and not fresh) or root.holds(session, at, NONE, NONE))
         if steady and not held:
             holding.append(trigger.key)
         elif held and not steady:
@@ -274,30 +284,33 @@ def _award(session: Session, awarding: Awarding, moment: Moment) -> None:
     leaf = awarding.leaf
     leaf.add(session, awarding.entry, awarding.points, moment.at)
     if leaf.key in moment.ruleset.timed:
-        _set_timer(session.timers, leaf, session)
+        set_timer(session.timers, leaf, session)
 
 
 def _withdrawn(state: Visitor, session: Session, event: Event, ruleset: Ruleset) -> frozenset[str]:
-    """The rules whose suggestions this event withdraws; asked before the event has changed what `changed` looks at."""
+    """What this event withdraws; asked before it has changed what `changed` looks at.
+
+    A "no" means all suggestions of its rule: the rule's name. Else it is the ids of those that were there before the
+    event: what it leads to itself is not withdrawn by it.
+    """
     if event.type == "suggestion_dismissed":
         return frozenset(live.rule for live in state.live if live.id == event.props.get("suggestion"))
     rules = ruleset.withdrawing
     if not rules:
         return _NOBODY
     return frozenset(
-        live.rule for live in state.live if live.rule in rules and withdrawn_by(rules[live.rule], event, session)
+        live.id for live in state.live if live.rule in rules and withdrawn_by(rules[live.rule], event, session)
     )
 
 
-def _withdraw(moment: Moment, event: Event, rules: frozenset[str]) -> None:
+def _withdraw(moment: Moment, event: Event, withdrawn: frozenset[str]) -> None:
     state, at = moment.state, moment.at
     if event.type == "suggestion_dismissed":
-        for rule in rules:
+        for rule in withdrawn:
             history_of(state, rule).dismissed = at
-        withdraw(state, at, "dismissed", moment.effects, lambda live: live.rule in rules)
+        withdraw(state, at, "dismissed", moment.effects, lambda live: live.rule in withdrawn)
     else:
-        # Not one that this very event has led to.
-        withdraw(state, at, "withdraw", moment.effects, lambda live: live.rule in rules and live.trigger != event.id)
+        withdraw(state, at, "withdraw", moment.effects, lambda live: live.id in withdrawn)
 
 
 # --- time ----------------------------------------------------------------------------------------------------
@@ -325,8 +338,8 @@ def _fire_due(state: Visitor, ruleset: Ruleset, now: int, effects: list[Effect])
 
 def _wake(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect], ending: bool) -> None:
     hits: set[int] = set()
-    touched: set[Fires] = set()
-    waking = [key for key, due in session.timers.items() if due <= at]
+    touched: list[Fires] = []
+    waking: list[Key] = [key for key, due in session.timers.items() if due <= at]
     waking += [leaf.key for leaf in ruleset.idle if leaf.next_change(session) <= at]
     if ending:
         waking += [leaf.key for leaf in ruleset.ending]
@@ -340,21 +353,13 @@ def _wake(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: 
             continue
         change = leaf.wake(session, at, ending)
         if change:
-            touched.update(triggers)
+            touch(touched, triggers)
             if change & FRESH:
                 hits.add(key)
         if key in session.timers:
-            _set_timer(session.timers, leaf, session)
+            set_timer(session.timers, leaf, session)
     if touched:
         _judge(Moment(state, session, None, f"@{at}", at, ruleset, effects), touched, at, hits)
-
-
-def _set_timer(timers: dict[int, int], leaf: Leaf, session: Session) -> None:
-    due = leaf.next_change(session)
-    if due != NEVER:
-        timers[leaf.key] = due
-    else:
-        timers.pop(leaf.key, None)
 
 
 def _end_session(state: Visitor, session: Session, ruleset: Ruleset, at: int, effects: list[Effect]) -> None:

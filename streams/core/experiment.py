@@ -7,11 +7,13 @@ modulo 10,000, over 10,000. Control is variation 0: its range is [0, holdout).
 
 from __future__ import annotations
 
+from typing import Final
+
 from streams.core.effects import Arm
 
-_FNV_OFFSET_32 = 0x811C9DC5
-_FNV_PRIME_32 = 0x01000193
-_BUCKETS = 10_000
+_FNV_OFFSET_32: Final = 0x811C9DC5
+_FNV_PRIME_32: Final = 0x01000193
+_BUCKETS: Final = 10_000
 
 
 def fnv1a32(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from streams.core.effects import Arm
 from streams.core.event import Event
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # ruleset.py, which tree.py serves, compiles the funnels with
     from streams.core.tree import TreeCompiler
 
 _TYPES_REMEMBERED_MAX = 4096  # event types come from data
-PAGE = "page_view"
+PAGE: Final = "page_view"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

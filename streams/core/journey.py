@@ -18,7 +18,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from streams.core.decide import Moment
 from streams.core.effects import Effect, Journey
@@ -28,14 +28,15 @@ from streams.core.ruleset import Ruleset
 from streams.core.session import NEVER, Session, State, Visitor
 from streams.core.suggestion import effect_id
 
-BUFFER_MAX = 48  # events of one visitor and funnel within `max_lateness`; beyond, the oldest are taken to be in order
-PLACE_CHARS_MAX = 96
-OUTCOME = "outcome:"
+# Events of one visitor and funnel within `max_lateness`; beyond, the oldest are taken to be in order.
+BUFFER_MAX: Final = 48
+PLACE_CHARS_MAX: Final = 96
+OUTCOME: Final = "outcome:"
 
 # Indices of a funnel's state, of a journey, of an entry of the buffer.
 _ARM, _JOURNEY, _BUFFER, _TOLD = range(4)
 _START, _CLICKS, _PLACE, _STEPS = range(4)  # _STEPS: step, ms since the start, clicks since the start; again and again
-_NOTHING = -1  # the step of an entry that is none
+_NOTHING: Final = -1  # the step of an entry that is none
 
 
 class _Place(NamedTuple):

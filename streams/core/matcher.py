@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import re2
 
 from streams.core.definition import FieldTest, Matcher, Operator, Scalar, StepValue
 from streams.core.event import MISSING, Event, field_value
-from streams.core.session import id_hash
+from streams.core.session import text_hash
 from streams.core.value_tests import ValueTest, glob_test, ordered_test, same_value, value_test
 
 if TYPE_CHECKING:
@@ -182,8 +182,8 @@ def _field_predicate(test: FieldTest) -> Predicate:
     return _FieldPasses(path, check)
 
 
-MEMORABLE_CHARS_MAX = 256
-SHORT_CHARS_MAX = 16  # a longer text is compared by its hash, of nine bytes
+MEMORABLE_CHARS_MAX: Final = 256
+SHORT_CHARS_MAX: Final = 16  # a longer text is compared by its hash, of nine bytes
 _INT64 = 1 << 63  # a state row has no larger numbers
 
 
@@ -196,13 +196,13 @@ def memorable(value: Any) -> Any:
         return value
     if kind is int:
         return repr(value)[:MEMORABLE_CHARS_MAX]
-    return [id_hash(repr(value))]  # a list or an object is not shown to anybody; it can be compared
+    return [text_hash(repr(value))]  # a list or an object is not shown to anybody; it can be compared
 
 
 def comparable(value: Any) -> Any:
     """A short stand-in for `value` that can be kept in a state row and compared for equality, and nothing else."""
     if type(value) is str and len(value) > SHORT_CHARS_MAX:
-        return id_hash(value)
+        return text_hash(value)
     return memorable(value)
 
 
@@ -235,7 +235,7 @@ def indexable(matcher: Matcher) -> tuple[tuple[str, ...], Scalar] | None:
 
 
 # True is 1 to a dict, so bools are left to the predicate; an event's own True is not looked up for the same reason.
-_INDEXED = (str, int, float)
+_INDEXED: Final = (str, int, float)
 
 
 def looked_up(table: dict[Scalar, tuple[Entry, ...]], found: Any) -> tuple[Entry, ...]:

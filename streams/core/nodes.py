@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
-from streams.core.conditions import Leaf
+from streams.core.conditions import Key, Leaf
 from streams.core.session import Session
 
 Keys = set[int] | frozenset[int]
@@ -89,7 +89,7 @@ class PulseNode(Node):
     __slots__ = ("_key",)
 
     def __init__(self, leaf: Leaf) -> None:
-        self._key = leaf.key
+        self._key: Key = leaf.key
 
     def holds(self, session: Session, at: int, hits: Keys, muted: Keys) -> bool:
         return self._key in hits and self._key not in muted
@@ -101,7 +101,7 @@ class MatchNode(Node):
     __slots__ = ("_key", "_leaf")
 
     def __init__(self, leaf: Leaf) -> None:
-        self._key = leaf.key
+        self._key: Key = leaf.key
         self._leaf = leaf
 
     def holds(self, session: Session, at: int, hits: Keys, muted: Keys) -> bool:
@@ -128,7 +128,7 @@ class LateNode(Node):
     __slots__ = ("_key", "_leaf")
 
     def __init__(self, leaf: Leaf) -> None:
-        self._key = leaf.key
+        self._key: Key = leaf.key
         self._leaf = leaf
 
     def holds(self, session: Session, at: int, hits: Keys, muted: Keys) -> bool:

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from streams.core.effects import CreditedExposure
 from streams.core.event import MISSING
@@ -17,14 +17,15 @@ from streams.core.prices import Amount
 from streams.core.suggestion import Lookup
 from streams.core.visitor import CREDITS_MAX, Exposure
 
-PROGRAMME = "programme"  # stands where a rule's id stands, for all rules together; no rule may have this id
+PROGRAMME: Final = "programme"  # stands where a rule's id stands, for all rules together; no rule may have this id
 
-ALL_COSTS = "all_costs"  # stands where an outcome's name stands, for all anti-conversions; no outcome may be called so
+# Stands where an outcome's name stands, for all anti-conversions; no outcome may be called so.
+ALL_COSTS: Final = "all_costs"
 
-_AMOUNT_MAX = 1e9  # of one outcome; the sum of all that one exposure is credited with must fit 64 bits
-CREDITED_MAX = 100  # outcomes of one name to one exposure; who opens more chats in a month is a machine
-_CENTS = 2  # amounts are kept to the cent
-_MICROS = 1_000_000
+_AMOUNT_MAX: Final = 1e9  # of one outcome; the sum of all that one exposure is credited with must fit 64 bits
+CREDITED_MAX: Final = 100  # outcomes of one name to one exposure; who opens more chats in a month is a machine
+_CENTS: Final = 2  # amounts are kept to the cent
+_MICROS: Final = 1_000_000
 
 
 def amount_of(amount: Amount, lookup: Lookup) -> float | None:

@@ -1,227 +1,201 @@
-"""A visitor's state made small for its row, and back; visitor.py has the row's versions and its bytes.
+"""A visitor's state made small for its row; unpacking.py reads it, visitor.py has the row's versions and its bytes.
 
 Most of a state are times, of nine bytes each in MessagePack, and most of them stand there several times: one event is
 remembered by every condition that it concerns, and by the exposures that it led to. So do the names of rules. So a row
 has tables, and what refers to them is small:
 
-1. `keys`, of each session: those of the conditions with a state, in the order of `states`; then the others that are
-   named. A key is named by its place.
-2. `times`, of the row: the large numbers (TIME_MIN and more, or -TIME_MIN and less), each once. Those that look like
-   times, as the difference to the one before them: consecutive events are seconds apart, which is three bytes. Those
-   beyond TIME_END, which are hashes of texts, as ITSELF_BYTES bytes.
-3. A number n in a state, or a time that stands alone: a large one is 2 * place + 1, any other 2 * n.
-4. `texts`, of the row: names of rules, their versions, variants and outcomes, each named by its place. The ids of
-   suggestions are bytes, if they are what they should be: hexadecimal digits.
-5. All else is as it is: texts, floats, booleans, None; a list is packed item by item.
+1. `near` and `far`, of the row: the large numbers (TIME_MIN and more, or -TIME_MIN and less), each once. One that lies
+   about the visitor's clock is NEAR_BYTES bytes of `near`, from NEAR_START before the clock on; all lowest bytes come
+   first, then the middle ones, then the highest. In place of any other stands there FAR, and in `far` its difference
+   to the clock; or ITSELF, and in `far` the number: those beyond TIME_END are hashes of texts.
+2. A number n in a state, or a time that stands alone: a large one is 2 * place + 1, any other 2 * n.
+3. `texts`, of the row: names of rules, their variants and outcomes, each named by its place.
+4. `codes`, of each session: the states of its conditions, one behind the other. A list of n items is -2 * n - 1 and its
+   items. All else is as it is: texts, floats, booleans, None.
+5. `keys`, of each session: those of the conditions with a state, in the order of `codes`; of what holds; of what has
+   fired, in the order of `fired`; of what waits, in the order of `timers`. Four bytes each, the lowest first.
+6. Exposures, suggestions and histories are flat lists of numbers. The versions of the exposures' rules and the ids of
+   suggestions are bytes, one behind the other, if all are what they should be: so many hexadecimal digits. Else they
+   are among the texts. So is the id of a session, if it is not the worker's own.
 
 Nothing is lost or rounded: a number that only looks like a time comes back as the same number.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from struct import Struct
+from typing import Any, Final
 
-import msgspec
-
-from streams.core.session import Session, State, Visitor
-
-if TYPE_CHECKING:
-    from streams.core.visitor import Exposure
-
-Item = TypeVar("Item")
+from streams.core.session import MINUTE_MS, Exposure, Session, State, Visitor
 
 TIME_MIN: Final = 1 << 40  # ms: 2004. What a state counts or adds up is less
 TIME_END: Final = 1 << 61  # the difference of two of them fits MessagePack's integers
+NEAR_BYTES: Final = 3
+NEAR_START: Final = 3 << 22  # ms: 3.5 hours before the clock; there are 70 minutes left for what is to come
+FAR: Final = (1 << 24) - 2
+ITSELF: Final = (1 << 24) - 1
+KEY_BYTES: Final = 4
 ID_DIGITS: Final = 20  # of a suggestion's id
-ITSELF_BYTES: Final = 9  # signed: from a hash of 64 bits to the least that a value may be
+VERSION_DIGITS: Final = 12  # of a rule's version
+SESSION_DIGITS: Final = 16  # of a session's id, if the worker gave it
+
+_WORDS: Final = tuple(Struct(f"<{count}I") for count in range(129))  # what most rows need; made once
+
+
+def words(count: int) -> Struct:
+    """So many numbers of four bytes, the lowest first."""
+    return _WORDS[count] if count < len(_WORDS) else Struct(f"<{count}I")
 
 
 def pack_visitor(state: Visitor) -> list[Any]:
     """The state in the order of a row's body. Its name, offset and due stand elsewhere in a record."""
-    times: dict[int, int] = {}
+    times: dict[Any, Any] = {}
     texts: dict[str, int] = {}
     sessions = [_pack_session(session, times) for session in state.sessions]
-    exposures = [_pack_exposure(exposure, times, texts) for exposure in state.exposures]
-    live = [
-        [
-            _shortened(one.id), _text(one.rule, texts), _number(one.expires, times), one.trigger,
-            None if one.variant is None else _text(one.variant, texts), one.answered,
-        ]
-        for one in state.live
-    ]  # fmt: skip
-    history = [
-        [_text(rule, texts), _number(known.dismissed, times), *[_number(at, times) for at in known.times]]
-        for rule, known in state.history.items()
-    ]
-    journeys = {key: _pack(journey, times) for key, journey in state.journeys.items()}
-    programme = None if state.programme is None else _pack_exposure(state.programme, times, texts)
+    exposures: list[int] = []
+    versions = _digits([exposure.version for exposure in state.exposures], VERSION_DIGITS)
+    for exposure in state.exposures:
+        _pack_exposure(exposure, exposures, times, texts, not versions)
+    programme: list[int] = []
+    if state.programme is not None:
+        _pack_exposure(state.programme, programme, times, texts, True)
+    live: list[int] = []
+    ids = _digits([one.id for one in state.live], ID_DIGITS)
+    for one in state.live:
+        live.append(_text(one.rule, texts))
+        live.append(_number(one.expires, times))
+        live.append(_maybe(one.variant, texts))
+        live.append(one.answered)
+        if not ids:
+            live.append(_text(one.id, texts))
+    history: list[int] = []
+    for rule, known in state.history.items():
+        history.append(_text(rule, texts))
+        history.append(_number(known.dismissed, times))
+        history.append(len(known.times))
+        for time in known.times:
+            history.append(_number(time, times))  # noqa: PERF401 - compiled, a generator would be an object more
+    journeys: dict[int, list[Any]] = {}
+    for key, journey in state.journeys.items():
+        codes: list[Any] = []
+        _pack(journey, codes, times)
+        journeys[key] = codes
+    clock = state.clock
+    near, far = _near_and_far(times, clock)
     return [
-        state.clock, state.visits, state.recent, list(texts), _differences(times), sessions, exposures, live, history,
-        programme, state.reported, state.unmeasured, state.minute, state.taken, journeys,
+        clock, state.visits, state.recent, list(texts), near, far, sessions, exposures, versions, programme, live, ids,
+        history, state.reported, state.unmeasured, clock // MINUTE_MS - state.minute, state.taken, journeys,
     ]  # fmt: skip
 
 
-def _pack_exposure(exposure: Exposure, times: dict[int, int], texts: dict[str, int]) -> list[Any]:
-    variant = exposure.variant
-    packed: list[Any] = [
-        _text(exposure.rule, texts), _text(exposure.version, texts), exposure.arm == "control",
-        _number(exposure.at, times), None if variant is None else _text(variant, texts), _text(exposure.target, texts),
-    ]  # fmt: skip
-    if exposure.credits:
-        packed.append(exposure.credits)
-    return packed
+def _pack_exposure(
+    exposure: Exposure, packed: list[int], times: dict[Any, Any], texts: dict[str, int], spelled: bool
+) -> None:
+    credited = exposure.credits
+    code = 4 * _maybe(exposure.variant, texts)
+    if credited:
+        code += 2
+    if exposure.arm == "control":
+        code += 1
+    packed.append(code)
+    packed.append(_text(exposure.rule, texts))
+    if spelled:
+        packed.append(_text(exposure.version, texts))
+    packed.append(_number(exposure.at, times))
+    packed.append(_text(exposure.target, texts))
+    if credited:
+        packed.append(len(credited))
+        for outcome, earned in credited.items():
+            packed.append(_text(outcome, texts))
+            packed.append(earned[0])
+            packed.append(earned[1])
+
+
+def _digits(names: list[str], digits: int) -> bytes:
+    """All of them as bytes; none if one of them is anything but so many lower-case hexadecimal digits."""
+    for name in names:
+        if len(name) != digits:
+            return b""
+    digested = "".join(names)
+    try:
+        short = bytes.fromhex(digested)
+    except ValueError:
+        return b""
+    return short if short.hex() == digested else b""
 
 
 def _text(text: str, texts: dict[str, int]) -> int:
     return texts.setdefault(text, len(texts))
 
 
-def _shortened(name: str) -> str | bytes:
-    if len(name) == ID_DIGITS:
-        try:
-            short = bytes.fromhex(name)
-        except ValueError:
-            return name
-        if short.hex() == name:
-            return short
-    return name
+def _maybe(text: str | None, texts: dict[str, int]) -> int:
+    return 0 if text is None else _text(text, texts) + 1
 
 
-def _pack_session(session: Session, times: dict[int, int]) -> list[Any]:
-    states = [_pack(state, times) for state in session.states.values()]
-    named: list[int] = list(session.states)
-    holding: list[int] = []
-    fired: list[int] = []
+def _pack_session(session: Session, times: dict[Any, Any]) -> list[Any]:
+    codes: list[Any] = []
+    for state in list(session.states.values()):  # compiled, a list is gone through faster than a dict
+        _pack(state, codes, times)
+    keys: list[Any] = list(session.states)
+    fired: list[Any] = []
     timers: list[int] = []
-    if session.holding or session.fired or session.timers:
-        places = {key: place for place, key in enumerate(named)}
-        holding = [_place(key, places) for key in session.holding]
-        for key, count in session.fired.items():
-            fired.append(_place(key, places))
-            fired.append(count)
-        for key, due in session.timers.items():
-            timers.append(_place(key, places))
-            timers.append(_number(due, times))
-        named = list(places)
+    if session.holding:
+        keys += session.holding
+    if session.fired:
+        keys += session.fired
+        fired += session.fired.values()
+    if session.timers:
+        keys += session.timers
+        timers += [_number(due, times) for due in session.timers.values()]
     return [
-        session.id, _number(session.start, times), _number(session.last, times), session.explicit, session.events,
-        session.page_views, session.returning, session.entry_path, session.referrer_host, session.device,
-        session.country, session.locale, session.campaign, named, states, holding, fired, timers,
-        _number(session.due, times),
+        _digits([session.id], SESSION_DIGITS) or session.id, _number(session.start, times),
+        _number(session.last, times), session.explicit, session.events, session.page_views, session.returning,
+        session.entry_path, session.referrer_host, session.device, session.country, session.locale, session.campaign,
+        words(len(keys)).pack(*keys), codes, len(session.holding), fired, timers, _number(session.due, times),
     ]  # fmt: skip
 
 
-def _place(key: int, places: dict[int, int]) -> int:
-    return places.setdefault(key, len(places))
-
-
-def _number(number: int, times: dict[int, int]) -> int:
+def _number(number: int, times: dict[Any, Any]) -> int:
     if -TIME_MIN < number < TIME_MIN:
-        return 2 * number
-    return times.setdefault(number, 2 * len(times) + 1)
+        return number + number
+    place: int = times.setdefault(number, len(times) + len(times) + 1)
+    return place
 
 
-def _pack(items: State, times: dict[int, int]) -> list[Any]:
-    packed: list[Any] = []
-    known: dict[Any, Any] = times  # objects in, objects out: compiled code would make new ones of typed numbers
+def _pack(items: State, codes: list[Any], times: dict[Any, Any]) -> None:
+    # Sums: a product by or of a negative number is made by Python in compiled code, and takes five times as long.
+    codes.append(~(len(items) + len(items)))
     for item in items:
-        entry: Any = item
-        if isinstance(entry, bool):
-            packed.append(entry)
-        elif isinstance(item, int):
-            if -TIME_MIN < item < TIME_MIN:
-                packed.append(2 * item)
+        entry: Any = item  # objects in, objects out: compiled code would make new ones of typed numbers
+        if isinstance(item, list):
+            _pack(item, codes, times)
+        elif isinstance(entry, int) and not isinstance(entry, bool):
+            number: int = entry
+            if -TIME_MIN < number < TIME_MIN:
+                codes.append(number + number)
             else:
-                named = known.get(entry)
-                if named is None:
-                    named = known[entry] = 2 * len(known) + 1
-                packed.append(named)
-        elif isinstance(item, list):
-            packed.append(_pack(item, times))
+                place = times.get(item)
+                if place is None:
+                    place = times[item] = len(times) + len(times) + 1
+                codes.append(place)
         else:
-            packed.append(item)
-    return packed
+            codes.append(item)
 
 
-def _differences(times: dict[int, int]) -> list[int | bytes]:
-    before = 0
-    found: list[int | bytes] = []
-    for time in times:
-        if TIME_MIN <= time < TIME_END:
-            found.append(time - before)
-            before = time
-        else:
-            found.append(time.to_bytes(ITSELF_BYTES, "big", signed=True))
-    return found
-
-
-class Tables:
-    """What a packed state refers to. Reading by a place that is not there raises msgspec.DecodeError."""
-
-    __slots__ = ("_texts", "_times")
-
-    def __init__(self, texts: list[str], differences: list[int | bytes]) -> None:
-        self._texts = texts
-        self._times: list[int] = []
-        time = 0
-        for difference in differences:
-            if isinstance(difference, bytes):
-                self._times.append(int.from_bytes(difference, "big", signed=True))
+def _near_and_far(times: dict[Any, Any], clock: int) -> tuple[bytes, list[int]]:
+    start = clock - NEAR_START
+    far: list[int] = []
+    packed: list[int] = []
+    for key in list(times):  # compiled, a list is gone through faster than a dict
+        time: int = key
+        word = time - start
+        if not 0 <= word < FAR:
+            if TIME_MIN <= time < TIME_END:
+                far.append(time - clock)
+                word = FAR
             else:
-                time += difference
-                self._times.append(time)
-
-    def states(self, keys: list[int], packed: list[list[Any]]) -> dict[int, State]:
-        """The conditions' states, by key."""
-        return {at(keys, place): self.state(state) for place, state in enumerate(packed)}
-
-    def timers(self, keys: list[int], flat: list[int]) -> dict[int, int]:
-        """``[place, packed time, ...]`` by key."""
-        return {at(keys, flat[i]): self.number(flat[i + 1]) for i in range(0, len(flat) - 1, 2)}
-
-    def number(self, packed: int) -> int:
-        """A number that was packed."""
-        return at(self._times, packed >> 1) if packed & 1 else packed >> 1
-
-    def text(self, place: int) -> str:
-        """The text at a place."""
-        return at(self._texts, place)
-
-    def name(self, packed: Any) -> str:
-        """The id that was shortened, or left as it is."""
-        if isinstance(packed, bytes):
-            return packed.hex()
-        if not isinstance(packed, str):
-            raise msgspec.DecodeError(f"an id of kind {type(packed).__name__}")
-        return packed
-
-    def variant(self, place: int | None) -> str | None:
-        """The same, where there may be none."""
-        return None if place is None else self.text(place)
-
-    def state(self, packed: list[Any]) -> State:
-        """A state that was packed."""
-        found: State = []
-        for item in packed:
-            entry: Any = item  # an object, whatever is known of it: compiled code would make another of a bool
-            if isinstance(entry, bool):
-                found.append(entry)
-            elif isinstance(item, list):
-                found.append(self.state(item))
-            elif isinstance(item, int):
-                found.append(self.number(item))
-            else:
-                found.append(entry)
-        return found
-
-
-def keyed(keys: list[int], flat: list[int]) -> dict[int, int]:
-    """``[place, count, place, count, ...]`` by key."""
-    return {at(keys, flat[i]): flat[i + 1] for i in range(0, len(flat) - 1, 2)}
-
-
-def at(table: list[Item], place: int) -> Item:
-    """What stands at a place. Raises msgspec.DecodeError."""
-    if not 0 <= place < len(table):
-        raise msgspec.DecodeError(f"place {place} of a table of {len(table)}")
-    return table[place]
+                far.append(time)
+                word = ITSELF
+        packed.append(word)
+    lowest_first: bytes = words(len(packed)).pack(*packed)
+    return lowest_first[::4] + lowest_first[1::4] + lowest_first[2::4], far

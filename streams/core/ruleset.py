@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from streams.core import definition as d
-from streams.core.conditions import Leaf, MemoryLeaf
+from streams.core.conditions import Key, Leaf, MemoryLeaf
 from streams.core.event import Event, field_value
 from streams.core.funnel import Funnels, compile_funnels
 from streams.core.matcher import Predicate, indexable, listens_to, looked_up, value_problem
@@ -24,7 +24,7 @@ from streams.core.tree import Finding, Tree, TreeCompiler, definition_text
 from streams.core.value_tests import ValueTest
 
 _TYPES_REMEMBERED_MAX = 4096  # event types come from data; the index by type must not grow with them
-_RETURNING_MEMORY_MS = 30 * 86_400_000
+_RETURNING_MEMORY_MS: Final = 30 * 86_400_000
 _SIGNALS = SignalOptions()
 
 
@@ -41,6 +41,10 @@ class EngineOptions:
     allowed_link_hosts: frozenset[str] = frozenset()
     signals: SignalOptions = _SIGNALS
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For another process. Compiled, a frozen dataclass refuses what pickle does without this.
+        return EngineOptions, tuple([getattr(self, one.name) for one in fields(self)])
+
 
 class DefinitionErrors(ValueError):  # noqa: N818 - it carries all of them, not one
     """Definitions that cannot be compiled; `findings` has each with its mark."""
@@ -54,7 +58,7 @@ class DefinitionErrors(ValueError):  # noqa: N818 - it carries all of them, not 
 class Trigger:
     """Something that fires on an edge: a rule or an outcome. `memories` find what the event at hand does not have."""
 
-    key: int
+    key: Key
     index: int
     tree: Tree
     memories: dict[str, tuple[MemoryLeaf, ...]]
@@ -125,7 +129,7 @@ class Listening:
     constant: int
     tested: tuple[tuple[Predicate, int], ...]
     triggers: tuple[Fires, ...]
-    keys: frozenset[int]  # of the triggers
+    keys: frozenset[Key]  # of the triggers
     timed: bool
 
     def mask(self, event: Event, session: Session) -> int:
@@ -164,8 +168,9 @@ class Ruleset:
     timed: dict[int, tuple[Leaf, tuple[Fires, ...]]]  # the leaves that wait for moments, by key
     idle: tuple[Leaf, ...]  # those of them whose moment moves with every event
     ending: tuple[Leaf, ...]  # those that look at the session's end
-    initial: frozenset[Fires]  # those that hold before anything has happened: looked at when a session begins
+    initial: tuple[Fires, ...]  # those that hold before anything has happened: looked at when a session begins
     uses_returning: bool
+    exposure_memory_ms: int  # an exposure is remembered, in either arm: then nothing is credited; the next counts anew
     by_rule_id: dict[str, Rule]
     withdrawing: dict[str, Rule]  # those of them whose suggestions an event can withdraw
     by_key: dict[int, Fires]
@@ -178,12 +183,6 @@ class Ruleset:
     def returning_memory_ms(self) -> int:
         """For how long a visitor without anything else is kept, so that he can be told from a new one."""
         return _RETURNING_MEMORY_MS if self.uses_returning else 0
-
-    @property
-    def exposure_memory_ms(self) -> int:
-        """How long an exposure is remembered, in either arm: nothing is credited to it then; the next counts anew."""
-        window = max((outcome.window_ms for outcome in self.outcomes), default=0)
-        return max(window, self.options.attribution_window_ms) + self.options.outcome_delay_ms
 
     def audience(self, event_type: str) -> Audience:
         """The leaves that an event of this type can touch, and no others."""
@@ -243,7 +242,7 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
     for award in awards:
         if award in initial:
             initial.update(triggers_of[award.leaf.key])
-    hosts = sorted(options.allowed_link_hosts)
+    windows, hosts = [outcome.window_ms for outcome in outcomes], sorted(options.allowed_link_hosts)
     text = definition_text((program, replace(options, allowed_link_hosts=frozenset()), hosts))
     return Ruleset(
         version=_version(text),
@@ -254,8 +253,9 @@ def compile_ruleset(program: d.Program, options: EngineOptions) -> Ruleset:
         timed={key: (leaf, tuple(triggers_of[key])) for key, leaf in timed.items()},
         idle=tuple(leaf for leaf in timed.values() if leaf.moving),
         ending=tuple(leaf for leaf in timed.values() if leaf.at_end),
-        initial=frozenset(initial),
+        initial=tuple(trigger for trigger in triggers if trigger in initial),
         uses_returning="returning" in text,
+        exposure_memory_ms=max([options.attribution_window_ms, *windows]) + options.outcome_delay_ms,
         by_rule_id={rule.id: rule for rule in rules},
         withdrawing={rule.id: rule for rule in rules if rule.withdraw is not None},
         by_key={trigger.key: trigger for trigger in triggers},

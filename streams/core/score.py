@@ -6,7 +6,7 @@ condition is. So a score rises at firings only, and falls by time.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from streams.core.conditions import CHANGED, SAME, Leaf
 from streams.core.event import Event
@@ -14,7 +14,7 @@ from streams.core.session import NEVER, Session
 
 ENTRIES_MAX = 20  # of one score: more is a model, not a rule
 POINTS_MAX = 1_000_000
-_FAR_MS = 400 * 86_400_000  # further than any session lives
+_FAR_MS: Final = 400 * 86_400_000  # further than any session lives
 
 
 class ScoreLeaf(Leaf):

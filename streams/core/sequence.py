@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from streams.core.conditions import ALIKE_MAX, CHANGED, FRESH, MARKS_MAX, SAME, Leaf
 from streams.core.event import MISSING, Event, field_value
@@ -25,7 +25,7 @@ from streams.core.session import NEVER, Session
 from streams.core.suggestion import VALUE_CHARS_MAX
 
 Mark = list[Any]  # [ts, mask] or [ts, mask, values]
-_HEAD = 3  # items of the state before the marks
+_HEAD: Final = 3  # items of the state before the marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,35 +118,47 @@ class SequenceLeaf(Leaf):
         state = session.states.get(self.key)
         if state is None:
             state = session.states[self.key] = [None, 0, None]
+        plan = self.plan
         mark: Mark = [ts, mask]
-        if self.plan.captures:
-            mark.append([captured(event, capture, mask) for capture in self.plan.captures])
-        at = len(state)
-        while at > _HEAD and state[at - 1][0] > ts:
-            at -= 1
-        state.insert(at, mark)
+        if plan.captures:
+            mark.append([captured(event, capture, mask) for capture in plan.captures])
+        place = end = len(state)
+        while place > _HEAD:
+            behind: Mark = state[place - 1]
+            time: int = behind[0]  # typed, so that compiled code compares numbers and no objects
+            if time <= ts:
+                break
+            place -= 1
+        state.insert(place, mark)
         self._prune(state, mask, session.last)
-        if state[-1] is mark and not mask & self._last_bit:
+        if place == end and not mask & self._last_bit:
             return SAME  # nothing that could be the last step stands at or behind it
         return CHANGED | FRESH if self._complete(state, mark) else SAME
 
     def _prune(self, state: list[Any], mask: int, last: int) -> None:
         """Keep the state within its bounds; what goes can cost a match, never make a false one."""
         # What stands before every start is of use only while a start from before it may still come.
-        while len(state) > _HEAD and not state[_HEAD][1] & 1 and last - state[_HEAD][0] > self.plan.lateness:
+        plan = self.plan
+        while len(state) > _HEAD and self._is_idle(state[_HEAD], last):
             del state[_HEAD]
-        most = self.plan.alike
+        most = plan.alike
         if len(state) - _HEAD <= most:
             return
         alike = _alike(state, mask)
         if len(alike) > most:
             if mask <= self._steps_mask:
-                del state[alike[0] if self.plan.tests else self._needless(alike)]
+                del state[alike[0] if plan.tests else self._needless(alike)]
             else:
                 # One that forbids must not be forgotten while something from before it is remembered.
                 del state[_HEAD : alike[0] + 1]
         if len(state) - _HEAD > MARKS_MAX:
             del state[_HEAD]
+
+    def _is_idle(self, mark: Mark, last: int) -> bool:
+        """Whether the mark is no start, and none can come before it any more."""
+        mask: int = mark[1]
+        ts: int = mark[0]
+        return not mask & 1 and last - ts > self.plan.lateness
 
     @staticmethod
     def _needless(alike: list[int]) -> int:
@@ -168,8 +180,11 @@ class SequenceLeaf(Leaf):
             end -= 1
         if end < _HEAD:
             return False  # it was forgotten at once
+        least = _HEAD + self.plan.length - 1  # each step before the last stands somewhere before it
         while end < len(state):
-            if state[end][1] & self._last_bit:
+            mark: Mark = state[end]
+            own: int = mark[1]
+            if end >= least and own & self._last_bit:
                 chosen = self._search(state, self.plan.length - 1, end, [], set())
                 if chosen is not None:
                     self._settle(state, chosen)

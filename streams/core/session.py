@@ -10,15 +10,19 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from streams.core.visitor import Exposure, History, LiveSuggestion
+    from streams.core.effects import Arm
 
 NEVER: Final = (1 << 62) - 1  # a time that never comes; fits MessagePack's integers
-ID_BYTES: Final = 8  # of an id's digest
+ID_BYTES: Final = 6  # of an id's digest
+HASH_BYTES: Final = 8
 RECENT_IDS_MAX: Final = 32  # a client's retry queue resends the last few batches, not more
 MINUTE_MS: Final = 60_000
 # Records this much older count in the newest minute seen: several collectors, each with its own clock. One that is
 # older still says that the newest was wrong (a producer's clock ran ahead), and the count begins anew.
 MINUTES_BACK_MAX: Final = 10
+
+WITHDRAWN: Final = 8  # a bit of `LiveSuggestion.answered`
+ANSWERED: Final = 7  # all receipts: what is said of a suggestion of which none is known
 
 # A condition's state: a flat list of numbers, strings and small lists; its shape is its condition's business.
 State = list[Any]
@@ -90,6 +94,80 @@ class Session:
         ]  # fmt: skip
 
 
+class Exposure:
+    """The first decision of a rule for this visitor, in either arm, and what it has been credited with since."""
+
+    __slots__ = ("arm", "at", "credits", "rule", "target", "variant", "version")
+
+    def __init__(
+        self, rule: str, version: str, arm: Arm, at: int, variant: str | None = None, target: str = "",
+        credits: dict[str, list[int]] | None = None,  # noqa: A002 - its name
+    ) -> None:  # fmt: skip
+        self.rule = rule
+        self.version = version
+        self.arm: Arm = arm
+        self.at = at
+        self.variant = variant  # in the treated arm
+        self.target = target  # the rule's own outcome when this visitor was exposed
+        # Outcome -> [how many, their money in micro-units].
+        self.credits: dict[str, list[int]] = {} if credits is None else credits
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Exposure) and self.fields() == other.fields()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def fields(self) -> list[Any]:
+        """All of it, in the order of the arguments."""
+        return [self.rule, self.version, self.arm, self.at, self.variant, self.target, self.credits]
+
+
+class LiveSuggestion:
+    """A suggestion that the visitor may still be shown, or that he may still answer to.
+
+    A withdrawn one has expired: a receipt may still be on its way.
+    """
+
+    __slots__ = ("answered", "expires", "id", "rule", "variant")
+
+    def __init__(
+        self, id: str, rule: str, expires: int, variant: str | None = None, answered: int = ANSWERED,  # noqa: A002
+    ) -> None:  # fmt: skip
+        self.id = id
+        self.rule = rule
+        self.expires = expires
+        self.variant = variant
+        self.answered = answered  # bits of the receipts that were counted, and WITHDRAWN
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LiveSuggestion) and self.fields() == other.fields()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def fields(self) -> list[Any]:
+        """All of it, in the order of the arguments."""
+        return [self.id, self.rule, self.expires, self.variant, self.answered]
+
+
+class History:
+    """What limits need to know of one rule: when it was counted last (a bounded list), when it was dismissed."""
+
+    __slots__ = ("dismissed", "times")
+
+    def __init__(self, times: list[int] | None = None, dismissed: int = 0) -> None:
+        self.times: list[int] = [] if times is None else times
+        self.dismissed = dismissed
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and self.fields() == other.fields()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def fields(self) -> list[Any]:
+        """All of it, in the order of the arguments."""
+        return [self.times, self.dismissed]
+
+
 class Visitor:
     """Everything that is kept of one visitor."""
 
@@ -152,13 +230,17 @@ class Visitor:
 
 
 def id_digest(event_id: str) -> bytes:
-    """ID_BYTES for an event id: with 32 ids kept, a false duplicate once in 10^17 events."""
-    return blake2b(event_id.encode(), digest_size=ID_BYTES).digest()
+    """ID_BYTES for an event id.
+
+    An event is taken for one of the RECENT_IDS_MAX before it, and lost, with a probability of 32 / 2**48: once in
+    10**13 events.
+    """
+    return blake2b(event_id.encode(), digest_size=HASH_BYTES).digest()[:ID_BYTES]
 
 
-def id_hash(text: str) -> int:
-    """The same as a number."""
-    return int.from_bytes(id_digest(text), "big")
+def text_hash(text: str) -> int:
+    """A text as a number of 64 bits."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=HASH_BYTES).digest(), "big")
 
 
 def knows_id(recent: bytes, digest: bytes) -> bool:

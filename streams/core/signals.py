@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import insort
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, ClassVar, Final
 
@@ -28,8 +28,8 @@ from streams.core.definition import FieldTest, Matcher, Operator, SignalName
 from streams.core.event import MISSING, Event, field_value
 from streams.core.session import NEVER, Session
 
-_MARKS_MAX = 16  # of one detector: a burst is a handful of events
-_FORMS_MAX = 4  # that one visitor has begun at a time
+_MARKS_MAX: Final = 16  # of one detector: a burst is a handful of events
+_FORMS_MAX: Final = 4  # that one visitor has begun at a time
 BURST_MAX = _MARKS_MAX // 2
 
 
@@ -46,6 +46,10 @@ class SignalOptions:
     search_refine_ms: int = 60_000  # time for reading one page of results
     thrash_page_views: int = 3
     thrash_ms: int = 5_000  # three pages in it: none of them was read
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For another process. Compiled, a frozen dataclass refuses what pickle does without this.
+        return SignalOptions, tuple([getattr(self, one.name) for one in fields(self)])
 
 
 Marks = list[Any]

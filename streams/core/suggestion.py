@@ -11,17 +11,17 @@ import html
 import re
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from streams.core.definition import Limits, Text
 from streams.core.effects import Suppression
 from streams.core.event import MISSING, scrub_text
 from streams.core.visitor import History
 
-PER_VISITOR_MAX = 100  # of `limits.per_visitor`: so many times are kept of one rule
-VALUE_CHARS_MAX = 120  # of one value in a text: a banner is not the place for more
+PER_VISITOR_MAX: Final = 100  # of `limits.per_visitor`: so many times are kept of one rule
+VALUE_CHARS_MAX: Final = 120  # of one value in a text: a banner is not the place for more
 # A "no" is remembered for this long; then the rule may ask again.
-DISMISSAL_MEMORY_MS = 180 * 86_400_000
+DISMISSAL_MEMORY_MS: Final = 180 * 86_400_000
 
 PLACEHOLDER = re.compile(r"\{\{\s*([a-zA-Z0-9_.\-]+)\s*\}\}")
 

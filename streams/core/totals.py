@@ -12,119 +12,58 @@
    happens after all: the effects say which.
 6. A rule that is gone from the files keeps its lines: what it was worth is still asked for. What bounds them is
    LINES_MAX; beyond it no line is begun, and `refused` says how many effects found none.
-7. Another kind of effect to count, or of line, is an entry in `_FOLDS`, and one in `Line`.
+7. Another kind of effect to count, or of line, is an entry in `_FOLDS`, and one in `Line` (lines.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Final
 
 import msgspec
 
 from streams.core.effects import Arm, CreditedExposure, Decision, Journey, OutcomeRecord, Receipt
 from streams.core.funnel_totals import FunnelLine, absorb_funnel, count_journey, funnel_key, funnel_room
+from streams.core.lines import (
+    Credit,
+    Line,
+    OutcomeLine,
+    Priced,
+    RuleLine,
+    decode_line,
+    encode_line,
+    line_key,
+)
 from streams.core.outcome import ALL_COSTS, PROGRAMME, micros_of
 from streams.core.visitor import CREDITS_MAX
 
 VERSIONS_MAX = 64  # of one rule in one line; exposures of the versions that follow have no version
 LINES_MAX = 8_192  # of one partition: 1,000 rules with two arms and three variants
 PRICES_MAX = 32  # versions of one outcome's cost; what is older is counted as `earlier`
-EARLIER = "earlier"
+EARLIER: Final = "earlier"
+
+__all__ = [
+    "COUNTED", "EARLIER", "LINES_MAX", "PRICES_MAX", "VERSIONS_MAX", "Credit", "Line", "OutcomeLine", "Priced",
+    "RuleLine", "Totals", "decode_line", "encode_line", "line_key",
+]  # fmt: skip
 
 # Upper bounds of what JSON needs, in bytes: a line with its counters, and one entry of a map beside its name.
 # 40 digits for a sum of squares, 20 for every other number.
-_LINE_BYTES = 640
-_ENTRY_BYTES = 144
-
-
-class Credit(msgspec.Struct, array_like=True):
-    """One outcome's share of a line: visitors with at least one, outcomes, money, sum of squared money per visitor."""
-
-    visitors: int = 0
-    outcomes: int = 0
-    micros: int = 0
-    squares: int = 0  # micro-units squared
-    unpriced: int = 0  # of the outcomes, those whose amount was not there
-
-
-class RuleLine(msgspec.Struct, omit_defaults=True, tag="rule", tag_field="line"):
-    """What is known of one rule's visitors of one arm and variant. Times in ms."""
-
-    rule: str
-    arm: Arm
-    variant: str = ""
-    number: int = 0
-    exposed: int = 0  # visitors
-    first_at: int = 0  # of the exposures
-    last_at: int = 0
-    decisions: dict[str, int] = {}  # by kind; suppressed ones by ``suppressed:REASON``
-    receipts: dict[str, int] = {}  # suggestions by shown, clicked, dismissed
-    nudge_micros: int = 0  # what the shown ones cost
-    outcomes: dict[str, Credit] = {}  # of each name, and of all anti-conversions together (ALL_COSTS)
-    target: str = ""  # the rule's own outcome
-    instead: dict[str, int] = {}  # visitors without the rule's own outcome, by what they had instead
-    versions: dict[str, int] = {}  # exposures by the rule's version
-
-
-class Priced(msgspec.Struct, array_like=True):
-    """One version of an outcome's cost: outcomes, money, time (ms) of the first outcome that it was applied to."""
-
-    outcomes: int = 0
-    micros: int = 0
-    first_at: int = 0
-
-
-class OutcomeLine(msgspec.Struct, omit_defaults=True, tag="outcome", tag_field="line"):
-    """All outcomes of one name, credited or not."""
-
-    outcome: str
-    kind: Literal["conversion", "anti_conversion"] = "anti_conversion"
-    currency: str = ""
-    number: int = 0
-    unattributed: int = 0  # those that no exposure was credited with
-    unpriced: int = 0  # those whose amount was not there
-    micros: int = 0
-    first_at: int = 0
-    last_at: int = 0
-    prices: dict[str, Priced] = {}
-
-
-Line = RuleLine | OutcomeLine | FunnelLine
-
-_encode = msgspec.json.Encoder().encode
-_decode: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
-
-
-def line_key(line: Line) -> str:
-    """What tells a line from all others: of one partition there is one line of a key."""
-    if isinstance(line, RuleLine):
-        return f"rule/{line.rule}/{line.arm}/{line.variant}"
-    if isinstance(line, FunnelLine):
-        return funnel_key(line)
-    return f"outcome/{line.outcome}"
-
-
-def encode_line(line: Line) -> bytes:
-    """The line as it is stored and published (JSON)."""
-    return _encode(line)
-
-
-def decode_line(value: bytes) -> Line:
-    """The line. Raises msgspec.DecodeError."""
-    return _decode.decode(value)
+_LINE_BYTES: Final = 640
+_ENTRY_BYTES: Final = 144
 
 
 class Totals:
     """The fold. `changed`: keys of the lines that have changed since `settle` was called last."""
 
-    __slots__ = ("_room", "changed", "lines", "refused")
+    __slots__ = ("_room", "_room_changed", "changed", "lines", "refused")
 
     def __init__(self) -> None:
         self.lines: dict[str, Line] = {}
         self.changed: set[str] = set()
         self.refused = 0
         self._room: dict[str, int] = {}
+        self._room_changed = 0  # the sum of the changed lines'
 
     def add(self, effect: Any) -> None:
         """Count one effect; those of which no total speaks are passed over."""
@@ -138,7 +77,10 @@ class Totals:
         known = self.lines.get(key)
         if known is None or line.number > known.number:
             self.lines[key] = line
-            self._room[key] = _room(key, line)
+            room = _room(key, line)
+            if key in self.changed:
+                self._room_changed += room - self._room[key]
+            self._room[key] = room
 
     def absorb(self, lines: Iterable[Line]) -> None:
         """Add the lines of another partition."""
@@ -155,46 +97,71 @@ class Totals:
 
     def room(self) -> int:
         """Upper bound of what the changed lines need, bytes, with their keys."""
-        return sum(self._room[key] for key in self.changed)
+        return self._room_changed
 
     def settle(self) -> dict[str, bytes]:
         """The changed lines, encoded, in the order of their keys; from now on they count as unchanged."""
         changed = {key: encode_line(self.lines[key]) for key in sorted(self.changed)}
         self.changed.clear()
+        self._room_changed = 0
         return changed
 
     def rule_line(self, rule: str, arm: Arm, variant: str | None) -> RuleLine | None:
         """The line to count in, begun if need be; None when there are too many."""
         key = f"rule/{rule}/{arm}/{variant or ''}"
-        return self._line(key, lambda: RuleLine(rule, arm, variant or ""))  # type: ignore[return-value]
+        line: Any = self.lines.get(key)
+        if line is None and self._has_room():
+            line = self._begin(key, RuleLine(rule, arm, variant or ""))
+        self._count(key, line)
+        return line  # type: ignore[no-any-return]
 
     def outcome_line(self, outcome: str) -> OutcomeLine | None:
         """As `rule_line`."""
-        return self._line(f"outcome/{outcome}", lambda: OutcomeLine(outcome))  # type: ignore[return-value]
+        key = f"outcome/{outcome}"
+        line: Any = self.lines.get(key)
+        if line is None and self._has_room():
+            line = self._begin(key, OutcomeLine(outcome))
+        self._count(key, line)
+        return line  # type: ignore[no-any-return]
 
     def journey(self, journey: Journey) -> None:
         """Count what a journey tells."""
         key = funnel_key(journey)
-        line: Any = self._line(key, lambda: FunnelLine(journey.funnel, journey.version, journey.arm))
+        line: Any = self.lines.get(key)
+        if line is None and self._has_room():
+            line = self._begin(key, FunnelLine(journey.funnel, journey.version, journey.arm))
+        self._count(key, line)
         if line is not None:
             count_journey(line, journey)
-            self._room[key] = _room(key, line)
+            self._grow(key, _room(key, line) - self._room[key])
 
-    def _line(self, key: str, begin: Callable[[], Line]) -> Line | None:
-        line = self.lines.get(key)
-        if line is None:
-            if len(self.lines) >= LINES_MAX:
-                self.refused += 1
-                return None
-            line = self.lines[key] = begin()
-            self._room[key] = _room(key, line)
-        line.number += 1
-        self.changed.add(key)
+    def _has_room(self) -> bool:
+        """Whether one more line may be begun; if not, one more effect is refused."""
+        if len(self.lines) < LINES_MAX:
+            return True
+        self.refused += 1
+        return False
+
+    def _begin(self, key: str, line: Line) -> Line:
+        self.lines[key] = line
+        self._room[key] = _room(key, line)
         return line
 
+    def _count(self, key: str, line: Any) -> None:
+        """One more effect is counted in the line, if there is one."""
+        if line is not None:
+            line.number += 1
+            if key not in self.changed:
+                self.changed.add(key)
+                self._room_changed += self._room.get(key, 0)
+
     def grew(self, line: Line, name: str) -> None:
-        """A map of the line has a new entry."""
-        self._room[line_key(line)] += len(name.encode()) + _ENTRY_BYTES
+        """A map of the line, which is a changed one, has a new entry."""
+        self._grow(line_key(line), len(name.encode()) + _ENTRY_BYTES)
+
+    def _grow(self, key: str, more: int) -> None:
+        self._room[key] += more
+        self._room_changed += more
 
 
 def _room(key: str, line: Line) -> int:

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from streams.core import definition as d
-from streams.core.conditions import CountLeaf, Leaf, MemoryLeaf
+from streams.core.conditions import CountLeaf, Key, Leaf, MemoryLeaf
 from streams.core.leaves import Bench, anchors, make_leaf, rises
 from streams.core.matcher import (
     Predicate,
@@ -150,7 +150,7 @@ class TreeCompiler:
             self._register(text, leaf, ((matcher, 1),))
         return leaf
 
-    def _changed_memory_key(self, matcher: d.Matcher, test: d.FieldTest) -> int:
+    def _changed_memory_key(self, matcher: d.Matcher, test: d.FieldTest) -> Key:
         # Compared with the event of the same types before, whatever else that one had.
         return self.memory(d.Matcher(matcher.types), test.field).key
 

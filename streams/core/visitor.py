@@ -3,9 +3,7 @@
 1. Nothing here grows without bound: every list has its limit beside it.
 2. A row is ``version | offset | due | MessagePack``; offset and due can be read without decoding the rest.
 3. A row of an older version is still read (`_READERS`); an unknown version is refused with a message.
-   Version 1 knew no totals: its exposures were never counted, so they are not credited either (`_read_v1`).
-   Up to version 2 the recent ids were a list of numbers. Up to version 3 every time stood there in full; what stands
-   in its place since says packing.py.
+   What stands in a row says packing.py, of older ones old_rows.py.
 4. The visitor's id is the row's key and does not stand in the row.
 """
 
@@ -17,9 +15,21 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.core.effects import Arm
-from streams.core.packing import Tables, at, keyed, pack_visitor
-from streams.core.session import ID_BYTES, NEVER, RECENT_IDS_MAX, Session, State, Visitor
+from streams.core.old_rows import read_v1, read_v3, read_v4
+from streams.core.packing import pack_visitor
+from streams.core.session import (
+    ID_BYTES,
+    NEVER,
+    RECENT_IDS_MAX,
+    WITHDRAWN,
+    Exposure,
+    History,
+    LiveSuggestion,
+    Session,
+    State,
+    Visitor,
+)
+from streams.core.unpacking import unpack_visitor
 from streams.errors import RowVersionError
 
 SESSIONS_MAX = 4
@@ -27,158 +37,60 @@ EXPOSURES_MAX = 16
 SUGGESTIONS_MAX = 8
 CREDITS_MAX = 64  # outcomes by name that one exposure is credited with; outcomes.yaml declares no more
 REPORTED_MAX = 64  # late and reported outcomes of one visitor whose ids are kept: more calls than anybody makes in days
-WITHDRAWN = 8  # a bit of `LiveSuggestion.answered`
 HISTORIES_MAX = 64  # rules with a remembered firing; the one longest ago goes
-ROW_VERSION = 4
+ROW_VERSION = 5
 
 __all__ = [
-    "NEVER", "RECENT_IDS_MAX", "Exposure", "History", "LiveSuggestion", "RowHeader", "Session", "State", "Visitor",
-    "decode_visitor", "encode_visitor", "history_of", "remember_exposure", "remember_report", "row_header",
+    "NEVER", "RECENT_IDS_MAX", "WITHDRAWN", "Exposure", "History", "LiveSuggestion", "RowHeader", "Session", "State",
+    "Visitor", "decode_visitor", "encode_visitor", "history_of", "remember_exposure", "remember_report", "row_header",
 ]  # fmt: skip
-
-
-class Exposure(msgspec.Struct, array_like=True, gc=False):
-    """The first decision of a rule for this visitor, in either arm, and what it has been credited with since."""
-
-    rule: str
-    version: str
-    arm: Arm
-    at: int
-    variant: str | None = None  # in the treated arm
-    target: str = ""  # the rule's own outcome when this visitor was exposed
-    credits: dict[str, list[int]] = {}  # outcome -> [how many, their money in micro-units]
-
-
-class LiveSuggestion(msgspec.Struct, array_like=True, gc=False):
-    """A suggestion that the visitor may still be shown, or that he may still answer to.
-
-    A withdrawn one has expired: a receipt may still be on its way.
-    """
-
-    id: str
-    rule: str
-    expires: int
-    trigger: str = ""
-    variant: str | None = None
-    answered: int = 7  # bits of the receipts that were counted (all of them in a row that knows of none), and WITHDRAWN
-
-
-class History(msgspec.Struct, array_like=True, gc=False):
-    """What limits need to know of one rule: when it was counted last (a bounded list), when it was dismissed."""
-
-    times: list[int] = []
-    dismissed: int = 0
 
 
 class _SessionRow(msgspec.Struct, array_like=True, gc=False):
     """A `Session` as it stands in a row: packing.py has what the last six are, and the times."""
 
-    id: str
+    id: Any  # text, or bytes
     start: int
     last: int
-    explicit: bool = False
-    events: int = 0
-    page_views: int = 0
-    returning: bool = False
-    entry_path: str | None = None
-    referrer_host: str | None = None
-    device: str | None = None
-    country: str | None = None
-    locale: str | None = None
-    campaign: dict[str, str] = {}
-    keys: list[int] = []
-    states: list[State] = []
-    holding: list[int] = []
-    fired: list[int] = []
-    timers: list[int] = []
-    due: int = 0
-
-
-class _ExposureRow(msgspec.Struct, array_like=True, gc=False):
-    """An `Exposure` as it stands in a row; its texts by their places."""
-
-    rule: int
-    version: int
-    control: bool
-    at: int
-    variant: int | None
-    target: int
-    credits: dict[str, list[int]] = {}
-
-
-class _LiveRow(msgspec.Struct, array_like=True, gc=False):
-    """A `LiveSuggestion` as it stands in a row."""
-
-    id: Any
-    rule: int
-    expires: int
-    trigger: str
-    variant: int | None
-    answered: int
+    explicit: bool
+    events: int
+    page_views: int
+    returning: bool
+    entry_path: str | None
+    referrer_host: str | None
+    device: str | None
+    country: str | None
+    locale: str | None
+    campaign: dict[str, str]
+    keys: bytes
+    codes: State
+    holding: int
+    fired: list[int]
+    timers: list[int]
+    due: int
 
 
 class _VisitorRow(msgspec.Struct, array_like=True, gc=False):
-    """A `Visitor` as it stands in a row. Fields are only ever added at the end."""
+    """A `Visitor` as it stands in a row: packing.py says what is what. Fields are only ever added at the end."""
 
-    clock: int = 0
-    visits: int = 0
-    recent: bytes = b""
-    texts: list[str] = []
-    times: list[int | bytes] = []
-    sessions: list[_SessionRow] = []
-    exposures: list[_ExposureRow] = []
-    live: list[_LiveRow] = []
-    history: list[list[int]] = []  # rule, dismissed, times
-    programme: _ExposureRow | None = None  # to any rule, in the arm of the global holdout
-    reported: dict[int, int] = {}  # hashed ids of late and reported outcomes -> when they were told of, s
-    unmeasured: bool = False
-    minute: int = 0  # of the log
-    taken: int = 0
-    journeys: dict[int, State] = {}  # of funnels whose journeys outlive visits, by the funnel's key
-
-
-class _SessionRow3(msgspec.Struct, array_like=True, gc=False):
-    """A `Session` up to version 3: its fields, in their order."""
-
-    id: str
-    start: int
-    last: int
-    explicit: bool = False
-    events: int = 0
-    page_views: int = 0
-    returning: bool = False
-    entry_path: str | None = None
-    referrer_host: str | None = None
-    device: str | None = None
-    country: str | None = None
-    locale: str | None = None
-    campaign: dict[str, str] = {}
-    states: dict[int, State] = {}
-    holding: list[int] = []
-    fired: dict[int, int] = {}
-    timers: dict[int, int] = {}
-    due: int = NEVER
-
-
-class _VisitorRow3(msgspec.Struct, array_like=True, gc=False):
-    """A `Visitor` up to version 3. Its rows may end early."""
-
-    visitor: str = ""
-    offset: int = -1
-    due: int = NEVER
-    clock: int = 0
-    visits: int = 0
-    recent: bytes | list[int] = b""
-    sessions: list[_SessionRow3] = []
-    exposures: list[Exposure] = []
-    live: list[LiveSuggestion] = []
-    history: dict[str, History] = {}
-    programme: Exposure | None = None
-    reported: dict[int, int] = {}
-    unmeasured: bool = False
-    minute: int = 0  # absent in rows of before shedding
-    taken: int = 0
-    journeys: dict[int, State] = {}  # absent in rows of before funnels
+    clock: int
+    visits: int
+    recent: bytes
+    texts: list[str]
+    near: bytes
+    far: list[int]
+    sessions: list[_SessionRow]
+    exposures: list[int]
+    versions: bytes
+    programme: list[int]  # the exposure to any rule, in the arm of the global holdout
+    live: list[int]
+    ids: bytes
+    history: list[int]
+    reported: dict[int, int]  # hashed ids of late and reported outcomes -> when they were told of, s
+    unmeasured: bool
+    minute: int  # of the log: how many minutes before the clock's
+    taken: int
+    journeys: dict[int, State]  # of funnels whose journeys outlive visits, by the funnel's key
 
 
 class RowHeader(NamedTuple):
@@ -191,7 +103,6 @@ class RowHeader(NamedTuple):
 _HEADER = struct.Struct(">Bqq")
 _encode_body = msgspec.msgpack.Encoder().encode
 _decode_body = msgspec.msgpack.Decoder(_VisitorRow).decode
-_decode_body_v3 = msgspec.msgpack.Decoder(_VisitorRow3).decode
 
 
 def encode_visitor(state: Visitor) -> bytes:
@@ -201,71 +112,13 @@ def encode_visitor(state: Visitor) -> bytes:
 
 def _read(visitor: str, row: bytes) -> Visitor:
     read = _decode_body(memoryview(row)[_HEADER.size :])
-    _check_recent(read.recent)
+    if len(read.recent) % ID_BYTES:
+        raise msgspec.DecodeError(f"{len(read.recent)} bytes of recent ids")
     _, offset, due = _HEADER.unpack_from(row)
-    tables = Tables(read.texts, read.times)
-    return Visitor(
-        visitor, offset, due, read.clock, read.visits, read.recent,
-        [_session(session, tables) for session in read.sessions],
-        [_exposure(exposure, tables) for exposure in read.exposures],
-        [_live(live, tables) for live in read.live],
-        {
-            tables.text(at(known, 0)): History([tables.number(time) for time in known[2:]], tables.number(at(known, 1)))
-            for known in read.history
-        },
-        None if read.programme is None else _exposure(read.programme, tables),
-        read.reported, read.unmeasured, read.minute, read.taken,
-        {key: tables.state(journey) for key, journey in read.journeys.items()},
-    )  # fmt: skip
+    return unpack_visitor(visitor, offset, due, read)
 
 
-def _session(read: _SessionRow, tables: Tables) -> Session:
-    number, keys = tables.number, read.keys
-    return Session(
-        read.id, number(read.start), number(read.last), read.explicit, read.events, read.page_views, read.returning,
-        read.entry_path, read.referrer_host, read.device, read.country, read.locale, read.campaign,
-        tables.states(keys, read.states), [at(keys, place) for place in read.holding], keyed(keys, read.fired),
-        tables.timers(keys, read.timers), number(read.due),
-    )  # fmt: skip
-
-
-def _exposure(read: _ExposureRow, tables: Tables) -> Exposure:
-    return Exposure(
-        tables.text(read.rule), tables.text(read.version), "control" if read.control else "treated",
-        tables.number(read.at), tables.variant(read.variant), tables.text(read.target), read.credits,
-    )  # fmt: skip
-
-
-def _live(read: _LiveRow, tables: Tables) -> LiveSuggestion:
-    return LiveSuggestion(
-        tables.name(read.id), tables.text(read.rule), tables.number(read.expires), read.trigger,
-        tables.variant(read.variant), read.answered,
-    )  # fmt: skip
-
-
-def _check_recent(recent: bytes) -> None:
-    if len(recent) % ID_BYTES:
-        raise msgspec.DecodeError(f"{len(recent)} bytes of recent ids")
-
-
-def _read_v3(visitor: str, row: bytes) -> Visitor:
-    read = _decode_body_v3(memoryview(row)[_HEADER.size :])
-    if isinstance(read.recent, list):
-        read.recent = struct.pack(f">{len(read.recent)}Q", *read.recent)
-    _check_recent(read.recent)
-    state = Visitor(*msgspec.structs.astuple(read))
-    state.visitor = visitor
-    state.sessions = [Session(*msgspec.structs.astuple(session)) for session in read.sessions]
-    return state
-
-
-def _read_v1(visitor: str, row: bytes) -> Visitor:
-    state = _read_v3(visitor, row)
-    state.exposures = []
-    return state
-
-
-_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: _read_v1, 2: _read_v3, 3: _read_v3, 4: _read}
+_READERS: dict[int, Callable[[str, bytes], Visitor]] = {1: read_v1, 2: read_v3, 3: read_v3, 4: read_v4, 5: _read}
 
 
 def decode_visitor(visitor: str, row: bytes) -> Visitor:
@@ -275,7 +128,7 @@ def decode_visitor(visitor: str, row: bytes) -> Visitor:
         raise _unreadable(row)
     try:
         return reader(visitor, row)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, struct.error) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, IndexError, struct.error) as error:
         raise RowVersionError(f"the state row of a visitor is damaged: {error}") from error
 
 

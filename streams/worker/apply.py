@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -39,8 +39,8 @@ from streams.worker.machine import Machine
 from streams.worker.partition import PartitionMemory
 from streams.worker.send import Row
 
-TICKED_VISITORS_MAX = 2_000  # woken in one batch; the others wait for the next, so that a batch stays short
-TICK_RETRY_MS = 60_000  # a timer that the engine failed on is tried again then, not ten times a second
+TICKED_VISITORS_MAX: Final = 2_000  # woken in one batch; the others wait for the next, so that a batch stays short
+TICK_RETRY_MS: Final = 60_000  # a timer that the engine failed on is tried again then, not ten times a second
 TOMBSTONE_HEADER = "offset"  # of the visitor's last event, decimal
 
 CLOCK_HEADER = "avert-clock"
@@ -57,7 +57,11 @@ EFFECT_TOPIC: dict[type, str] = {
     DeadLetter: "deadletter",
 }
 
-_encode_json = msgspec.json.Encoder().encode
+_encode_json: Final = msgspec.json.Encoder().encode
+# Named once, as looking up a member of an enum for each event costs more than the comparison.
+_APPLIED: Final = EventResult.APPLIED
+_REPLAYED: Final = EventResult.REPLAYED
+_SHED: Final = EventResult.SHED
 
 
 class EngineFailure:
@@ -134,12 +138,14 @@ class Applier:
         `caught_up_at`: wall time less the grace, when the partition is known to have had nothing more then; else None.
         """
         work = Work()
-        batch_clock = memory.clock
+        batch_clock, done = memory.clock, memory.done
         for index, record in enumerate(records):
-            if record.offset <= memory.done:
-                work.results[EventResult.REPLAYED] += 1
+            offset: int = record.offset  # typed, so that compiled code compares numbers and no objects
+            if offset <= done:
+                work.results[_REPLAYED] += 1
                 continue
-            timestamp = memory.see(record.timestamp, wall)
+            stamped: int = record.timestamp
+            timestamp = memory.see(stamped, wall)
             headers = record.headers
             if headers:
                 memory.follows_wall, is_event = _clock_mode(headers)
@@ -153,13 +159,15 @@ class Applier:
             event = self._event(memory, record, work)
             if event is None:
                 continue
-            if memory.buried and memory.buried.get(event.visitor, -1) >= record.offset:
-                work.results[EventResult.REPLAYED] += 1
+            if memory.buried and memory.buried.get(event.visitor, -1) >= offset:
+                work.results[_REPLAYED] += 1
                 continue
-            if not self._step(memory, record, event, timestamp, work):
+            # The record is its own position, unless its timestamp cannot be believed.
+            position = record if timestamp == stamped else self._machine.position(offset, timestamp)
+            if not self._step(memory, record, event, position, work):
                 self._rebuild(memory, event.visitor, records[:index], (batch_clock, wall), work)
         if work.applied:
-            work.results[EventResult.APPLIED] += work.applied
+            work.results[_APPLIED] += work.applied
         if caught_up_at is not None:
             memory.advance(caught_up_at)
         self._wake(memory, records, (batch_clock, wall), work)
@@ -183,15 +191,15 @@ class Applier:
             self._dead(work, memory, record, event.reason, event.detail)  # type: ignore[union-attr]
         return None
 
-    def _step(self, memory: PartitionMemory, record: Any, event: Event, timestamp: int, work: Work) -> bool:
+    def _step(self, memory: PartitionMemory, record: Any, event: Event, position: Any, work: Work) -> bool:
         """Apply one event; False when the engine failed on it."""
-        machine, visitor = self._machine, event.visitor
-        # The record is its own position, unless its timestamp cannot be believed.
-        position = record if timestamp == record.timestamp else machine.position(record.offset, timestamp)
+        machine = self._machine
+        visitor: str = event.visitor
+        known = memory.hot.get(visitor)
+        if known is None:
+            known = memory.visitor(visitor)
         try:
-            state, result, effects = machine.step(
-                memory.hot.get(visitor) or memory.visitor(visitor), event, position, machine.rules, memory.clock
-            )
+            state, result, effects = machine.step(known, event, position, machine.rules, memory.clock)
         except AvertError:
             raise
         except Exception as error:  # noqa: BLE001  # as in `guarded`, without its cost for every event
@@ -199,23 +207,26 @@ class Applier:
             log.error("engine_failed", visitor=visitor, offset=record.offset, exc_info=error)
             self._dead(work, memory, record, Refusal.ENGINE, detail)
             return False
-        if result is EventResult.APPLIED:
+        if result is _APPLIED:
             work.applied += 1
         else:
             work.results[result] += 1
-            if result is EventResult.REPLAYED:
+            if result is _REPLAYED:
                 return True
-            if result is EventResult.SHED:
-                memory.shed(visitor, record.offset, timestamp)
-                if state.offset != record.offset:  # else its timers came first
+            if result is _SHED:
+                memory.shed(visitor, position.offset, position.timestamp)
+                if state.offset != position.offset:  # else its timers came first
                     return True
-        memory.doomed.discard(visitor)
+        if memory.doomed:
+            memory.doomed.discard(visitor)
         if state is None:
-            self._forget(memory, visitor, record.offset, work)
+            self._forget(memory, visitor, position.offset, work)
         else:
-            memory.hot[visitor] = work.dirty[visitor] = state
+            work.dirty[visitor] = state
+            if state is not known:
+                memory.hot[visitor] = state
         if effects:
-            self._collect(work, effects, event.received or timestamp)
+            self._collect(work, effects, event.received or position.timestamp)
         return True
 
     @staticmethod

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from streams.core.session import NEVER, Session, Visitor
+from streams.core.session import NEVER, Exposure, History, LiveSuggestion, Session, Visitor
 from streams.core.visitor import decode_visitor
 from streams.worker.explaining import VisitorRoute
 from streams.worker.partition import PartitionMemory
@@ -37,18 +37,18 @@ class Exporter(VisitorRoute):
 
 
 def readable(state: Visitor) -> dict[str, Any]:
-    """Every field of the state by its name. Times in ms; event ids as the 64-bit hashes that are kept of them."""
+    """Every field of the state by its name. Times in ms; event ids as the hashes of 48 bits that are kept of them."""
     found = _fields(state)
     found["sessions"] = [_fields(session) for session in state.sessions]
-    found["exposures"] = [msgspec.structs.asdict(exposure) for exposure in state.exposures]
-    found["live"] = [msgspec.structs.asdict(live) for live in state.live]
-    found["history"] = {rule: msgspec.structs.asdict(history) for rule, history in state.history.items()}
-    found["programme"] = None if state.programme is None else msgspec.structs.asdict(state.programme)
+    found["exposures"] = [_fields(exposure) for exposure in state.exposures]
+    found["live"] = [_fields(live) for live in state.live]
+    found["history"] = {rule: _fields(history) for rule, history in state.history.items()}
+    found["programme"] = None if state.programme is None else _fields(state.programme)
     return found
 
 
-def _fields(of: Visitor | Session) -> dict[str, Any]:
+def _fields(of: Visitor | Session | Exposure | LiveSuggestion | History) -> dict[str, Any]:
     found = {name: getattr(of, name) for name in sorted(type(of).__slots__)}
-    if found["due"] == NEVER:
+    if found.get("due") == NEVER:
         found["due"] = None
     return found

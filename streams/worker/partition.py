@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Any, Final
 
 from streams.core.session import MINUTE_MS
 from streams.core.totals import Totals, encode_line
@@ -24,10 +24,11 @@ from streams.telemetry import log
 from streams.worker.machine import Machine
 from streams.worker.totals import restore_line
 
-CLOCK_AHEAD_MS_MAX = 3_600_000  # a record from further in the future does not move the clock: its producer's is wrong
-HOT_VISITORS_MAX = 16_384  # of one partition; a live object is some 2 KiB, and 8 partitions are a usual share
+# A record from further in the future does not move the clock: its producer's is wrong.
+CLOCK_AHEAD_MS_MAX: Final = 3_600_000
+HOT_VISITORS_MAX: Final = 16_384  # of one partition; a live object is some 2 KiB, and 8 partitions are a usual share
 SHED_TOLD_MAX = 1_024  # visitors of whom it was told; bots of one partition in one minute are fewer
-_STALE_ENTRIES_MAX = 1_024  # dead heap entries that are not worth a rebuild
+_STALE_ENTRIES_MAX: Final = 1_024  # dead heap entries that are not worth a rebuild
 
 
 class Timers:

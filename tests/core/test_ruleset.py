@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from streams.core import ruleset as module
@@ -10,6 +12,7 @@ from streams.core.definition import SessionTests
 from streams.core.event import Event
 from streams.core.matcher import compile_predicate
 from streams.core.ruleset import EngineOptions, Listening, withdrawn_by
+from streams.core.signals import SignalOptions
 from streams.core.visitor import Session
 from tests.core.build import (
     Log,
@@ -53,6 +56,11 @@ def test_an_event_finds_those_who_wait_for_its_value():
 def test_a_condition_with_several_matchers_is_always_asked():
     ruleset = compiled(missing("a", "a", 5))
     assert hearers(ruleset, "a", n=1) == 1
+
+
+def test_options_go_to_another_process_as_they_are():
+    options = EngineOptions(1, 2, 3, 4, 5, False, frozenset({"shop.example"}), SignalOptions(*range(9)))
+    assert pickle.loads(pickle.dumps(options)) == options
 
 
 def test_types_from_data_do_not_fill_the_index(monkeypatch):

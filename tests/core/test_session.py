@@ -11,12 +11,15 @@ from streams.core.session import (
     MINUTE_MS,
     MINUTES_BACK_MAX,
     RECENT_IDS_MAX,
+    Exposure,
+    History,
+    LiveSuggestion,
     Session,
     Visitor,
-    id_hash,
     knows_id,
     remember_id,
     take,
+    text_hash,
 )
 from streams.core.visitor import encode_visitor
 
@@ -29,14 +32,31 @@ def test_a_session_is_its_fields():
 
 
 def test_a_visitor_is_its_fields_and_its_name():
-    one = Visitor("v", offset=3, recent=bytes(8), sessions=[Session("s", 1, 2)])
-    assert one == Visitor("v", offset=3, recent=bytes(8), sessions=[Session("s", 1, 2)])
-    assert one != Visitor("w", offset=3, recent=bytes(8), sessions=[Session("s", 1, 2)])
-    assert one != Visitor("v", offset=3, recent=bytes(8), sessions=[Session("s", 1, 3)])
+    one = Visitor("v", offset=3, recent=bytes(ID_BYTES), sessions=[Session("s", 1, 2)])
+    assert one == Visitor("v", offset=3, recent=bytes(ID_BYTES), sessions=[Session("s", 1, 2)])
+    assert one != Visitor("w", offset=3, recent=bytes(ID_BYTES), sessions=[Session("s", 1, 2)])
+    assert one != Visitor("v", offset=3, recent=bytes(ID_BYTES), sessions=[Session("s", 1, 3)])
     assert one != "v"
 
 
-@pytest.mark.parametrize("made", [Session("s", 0, 0), Visitor("v")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Exposure("r", "1", "treated", 5, "a", "chat", {"o": [1, 2]}), Exposure("r", "1", "treated", 5, "a", "chat")),
+        (LiveSuggestion("i", "r", 5, "a", 3), LiveSuggestion("i", "r", 5, "a")),
+        (History([1], 2), History([1])),
+    ],
+)
+def test_what_a_visitor_has_is_its_fields(one, other):
+    assert type(one)(*one.fields()) == one
+    assert one != other
+    assert one != "r"
+
+
+MADE = [Session("s", 0, 0), Visitor("v"), Exposure("r", "1", "treated", 5), LiveSuggestion("i", "r", 5), History()]
+
+
+@pytest.mark.parametrize("made", MADE)
 def test_a_state_that_changes_is_no_key(made):
     with pytest.raises(TypeError):
         hash(made)
@@ -48,6 +68,10 @@ def test_two_visitors_share_nothing():
     one.sessions.append(Session("s", 0, 0))
     assert Visitor("v") == Visitor("v")
     assert Visitor("v").reported == {}
+    Exposure("r", "1", "treated", 5).credits["o"] = [1, 2]
+    assert Exposure("r", "1", "treated", 5).credits == {}
+    History().times.append(5)
+    assert History().times == []
 
 
 @pytest.mark.parametrize("extra", [-1, 0, 1])
@@ -71,13 +95,13 @@ def test_an_id_is_known_when_it_is_in_the_ring_and_not_across_two(ids, data):
 
 
 def test_an_id_is_found_behind_a_place_where_it_lies_across_two():
-    digest = b"abcdabcd"
-    assert not knows_id(b"1234abcd" + b"abcd5678", digest)
-    assert knows_id(b"1234abcd" + b"abcd5678" + digest, digest)
+    digest = b"abcabc"
+    assert not knows_id(b"123abc" + b"abc456", digest)
+    assert knows_id(b"123abc" + b"abc456" + digest, digest)
 
 
-def test_ids_hash_to_64_bits():
-    hashes = {id_hash(f"e{number}") for number in range(1000)}
+def test_texts_hash_to_64_bits():
+    hashes = {text_hash(f"e{number}") for number in range(1000)}
     assert len(hashes) == 1000
     assert all(0 <= value < 2**64 for value in hashes)
 

