@@ -62,14 +62,14 @@ COSTS: Mapping[str, Cost] = {
     "worker_base_mib": Cost(160, "MiB", "a worker without visitors, and what a poll brings", "python -m bench.jobs"),
     "visitor_row_bytes": Cost(ROW_BYTES[0], "bytes", "during a visit; 50 rules of every kind, 12 events", _SIZES),
     "kept_row_bytes": Cost(ROW_BYTES[1], "bytes", "after it, of a visitor who was exposed to a rule", _SIZES),
-    "row_bytes_a_funnel": Cost(75, "bytes", "354 with two funnels, 207 without (28 events: 599 and 327)", _SHIPPED),
+    "row_bytes_a_funnel": Cost(75, "bytes", "354 with two funnels, 207 without (28 events: 430 and 253)", _SHIPPED),
     "visitor_overhead_bytes": Cost(
         320, "bytes", "dictionary entries, timer and id of a visitor beside its row", _SIZES,
     ),
     "visitor_hot_bytes": Cost(7_300, "bytes", "the live object of a visitor that was touched lately", _SIZES, 8_800),
     "hot_bytes_a_funnel": Cost(1_300, "bytes", "4,800 with two funnels, 2,300 without", _SHIPPED),
     "recovery_rows_per_s": Cost(
-        150_000, "rows/s", "232,000 of 709 bytes on one machine; 1 Gbit/s carries 150,000 with two funnels", _RECOVERY,
+        150_000, "rows/s", "232,000 of 709 bytes on one machine; 1 Gbit/s carries 150,000 of 800", _RECOVERY,
     ),
     "detection_s": Cost(10, "s", "AVERT_BROKER_SESSION_TIMEOUT_S: until the group notices a dead worker"),
     "rebalance_s": Cost(3, "s", "from the group's notice to partitions handed out"),
