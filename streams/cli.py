@@ -2,13 +2,15 @@
 
 Exit codes: 0 done; 1 the answer is no (a rule test failed, `doctor` found a problem) or an internal error; 2 a wrong
 option or setting; 3 rule files; 4 a state row of an unknown version; 5 no broker; 6 topics that contradict each
-other; 7 a supervised process; 8 a recording; 130 Ctrl-C.
+other; 7 a supervised process; 8 a recording; 130 Ctrl-C; 141 nobody reads what it prints.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -162,6 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command. What goes wrong is one line on stderr (rule files: one a finding) and an exit code."""
     try:
         result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
     except cyclopts.CycloptsError as error:
         sys.stderr.write(f"avert: {' '.join(str(error).split())}\n")
         return SettingsError.exit_code
@@ -170,6 +173,10 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever reads has read enough (`| head`). Python would say so once more when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return result if isinstance(result, int) else 0
 
 

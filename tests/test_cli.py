@@ -54,6 +54,17 @@ def test_show_lists_every_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert "search-dead-end" in {row["rule"] for row in json.loads(capsys.readouterr().out)["rules"]}
 
 
+def test_who_has_read_enough_hears_no_complaint() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "streams.cli", "rules", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None
+        running.stdout.close()
+        assert running.stderr is not None
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
+
+
 def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["rules", "schema"]) == 0
     assert "$schema" in json.loads(capsys.readouterr().out)
