@@ -7,7 +7,8 @@ The short way, which tables take too, gives what `streams.replay.event_of_line` 
 2. At most KEYS_MAX colons and less than DEPTH_MAX opening brackets: no object has more keys, none is nested deeper.
 3. Every column that is mapped stands at the top level, has a name of its own, and holds the plain kind of value.
 4. What is skipped unread is ASCII without escapes, so that it cannot be ill formed as text.
-5. An object in which something could be personal data (an ``@``, seven digits) is scrubbed as a whole.
+5. An object in which something could be personal data (an ``@``, seven digits, a query, a field with an internet
+   address) is scrubbed as a whole.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import msgspec
 
 from streams.backtest.interest import Interest
 from streams.core.event import (
+    ADDRESS_FIELDS,
     DEPTH_MAX,
     ID_CHARS_MAX,
     KEYS_MAX,
@@ -36,9 +38,7 @@ from streams.replay import SECONDS_BELOW, TARGETS, BadLine, ReplayOptions, epoch
 SHORT_BYTES_MAX = 700
 _PLAIN_TIME_BELOW = 1 << 60  # milliseconds, and no question about it
 _TYPES_REMEMBERED_MAX = 4096  # event types come from data
-_PERSONAL = re.compile(r"@|\d(?:[ ().\-/]{0,2}\d){6}").search
-_PERSONAL_OR_QUERY = re.compile(r"[@?#]|\d(?:[ ().\-/]{0,2}\d){6}").search
-_PERSONAL_CHARS_MIN = 6  # a@b.co
+_PERSONAL = re.compile(r"[@?#]|\d(?:[ ().\-/]{0,2}\d){6}").search
 _CARD_MIN = 10**12
 _PAGE_FIELDS = ("path", "url", "referrer", "title")
 
@@ -96,11 +96,11 @@ def event_maker(options: ReplayOptions, interest: Interest) -> Maker:
             return None
         event = Event(id_, visitor, known[0], ts, session)
         if known[1] and row.props:
-            event.props = row.props if _clean(row.props, _PERSONAL) else _scrubbed("props", row.props)
+            event.props = row.props if _clean(row.props) else _scrubbed("props", row.props)
         if pages:
             _set_page(event, row)
         if row.context and (contexts or "consent" in row.context):
-            event.context = row.context if _clean(row.context, _PERSONAL) else _scrubbed("context", row.context)
+            event.context = row.context if _clean(row.context) else _scrubbed("context", row.context)
         return event
 
     return make
@@ -130,15 +130,17 @@ def _set_page(event: Event, row: Any) -> None:
         if value is not None:
             page[name] = value
     if page:
-        event.page = page if _clean(page, _PERSONAL_OR_QUERY) else _scrubbed("page", page)
+        event.page = page if _clean(page) else _scrubbed("page", page)
 
 
-def _clean(values: dict[str, Any], suspect: Callable[[str], object]) -> bool:
+def _clean(values: dict[str, Any]) -> bool:
     """Whether there is certainly nothing to scrub."""
+    if not ADDRESS_FIELDS.isdisjoint(values):
+        return False
     for value in values.values():
         kind = type(value)
         if kind is str:
-            if len(value) >= _PERSONAL_CHARS_MIN and suspect(value):
+            if _PERSONAL(value):
                 return False
         elif kind is dict or kind is list or (kind is int and value > _CARD_MIN):
             return False

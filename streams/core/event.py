@@ -219,7 +219,7 @@ _EMAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}(?:@|%40)[A-Za-z0-9.-]{1,128}\.[A-Za
 _NUMBER = re.compile(r"(?<![\w.-])\+?\(?\d(?:[ ().\-/]{0,2}\d){6,18}(?![\w-])")
 _URL_FIELDS = ("url", "path", "referrer")
 # What trackers and sites call an internet address. It is left out with its name, as nothing here has a use for it.
-_ADDRESS_FIELDS = frozenset({
+ADDRESS_FIELDS = frozenset({
     "ip", "IP", "$ip", "ip_address", "ipAddress", "ip_addr", "client_ip", "clientIp", "clientIP", "user_ip", "userIp",
     "user_ipaddress", "remote_addr", "remoteAddr", "remote_ip", "x_forwarded_for", "x-forwarded-for", "X-Forwarded-For",
 })
@@ -288,7 +288,7 @@ def scrub_event(event: Event, query_allowed: frozenset[str] = frozenset()) -> Ev
         if key in _URL_FIELDS and isinstance(value, str)
         else _scrub(value, query_allowed)
         for key, value in event.page.items()
-        if key not in _ADDRESS_FIELDS
+        if key not in ADDRESS_FIELDS
     }
     props, context = _scrub(event.props, query_allowed), _scrub(event.context, query_allowed)
     return msgspec.structs.replace(event, page=page, props=props, context=context)
@@ -298,7 +298,7 @@ def _scrub(value: Any, query_allowed: frozenset[str]) -> Any:
     if type(value) is str:
         return scrub_url(value, query_allowed) if "?" in value and _URL.match(value) else scrub_text(value)
     if type(value) is dict:
-        return {key: _scrub(item, query_allowed) for key, item in value.items() if key not in _ADDRESS_FIELDS}
+        return {key: _scrub(item, query_allowed) for key, item in value.items() if key not in ADDRESS_FIELDS}
     if type(value) is list:
         return [_scrub(item, query_allowed) for item in value]
     if type(value) is int and value > _SMALLEST_CARD and _is_card([int(digit) for digit in str(value)]):

@@ -125,10 +125,14 @@ def test_every_format_gives_the_same(tmp_path: Path, rules: Path, name: str) -> 
 
 CELLS = st.none() | st.sampled_from(
     ["", "v", "a b", "007", "1.5", "true", "null", '{"n": 1}', '{"q": "a@b.co"}', "{", "[1]", '{"n": 1e400}', "x" * 800,
-     "1700000000000", "1700000000", "2022-10-25T07:49:55Z", "+39 333 1234567", "/p?x=1", '{"consent": false}',
+     "1700000000000", "1700000000", "2022-10-25T07:49:55Z", "+39 333 1234567", "/p?x=1", "?a=", "#a", "?",
+     '{"consent": false}',
      '{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":1}}}}}}}}', "!!"]
 )  # fmt: skip
-COLUMNS = ["visitor", "ts", "type", "id", "session", "path", "props", "page", "context", "props.n", "page.q", "more.n"]
+COLUMNS = [
+    "visitor", "ts", "type", "id", "session", "path", "props", "page", "context", "props.n", "page.q", "more.n",
+    "props.ip", "page.url", "context.clientIp",
+]  # fmt: skip
 
 USUAL = {
     "visitor": st.just("v") | CELLS, "type": st.just("search") | CELLS, "id": st.none() | st.just("i") | CELLS,
