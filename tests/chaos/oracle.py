@@ -21,8 +21,9 @@ from streams.core.engine import Position, step, tick
 from streams.core.event import Refused, parse_event
 from streams.core.ruleset import Ruleset
 from streams.core.totals import Totals
-from streams.core.visitor import NEVER, Visitor, _VisitorRow, decode_visitor, row_header
+from streams.core.visitor import NEVER, Visitor, decode_visitor, row_header
 from streams.settings import Settings
+from streams.worker.exporting import readable
 from streams.worker.topics import changelog_name
 from streams.worker.totals import is_line, restore_line
 
@@ -199,22 +200,11 @@ def differences(want: Expected, found: Found, most: int = 5) -> list[str]:
     for name in sorted(want.visitors.keys() & found.rows.keys()):
         state, right = decode_visitor(name, found.rows[name]), want.visitors[name]
         if state != right:
-            wrong.append(
-                f"  {name}: "
-                + "; ".join(
-                    _unequal(
-                        msgspec.to_builtins(right.fields(), str_keys=True),
-                        msgspec.to_builtins(state.fields(), str_keys=True),
-                    )
-                )
-            )
+            wrong.append(f"  {name}: " + "; ".join(_unequal(readable(right), readable(state))))
     if wrong:
         told += [f"rows other than expected: {len(wrong)} of {len(want.visitors)}", *wrong[:most]]
     return told
 
 
-_FIELDS = _VisitorRow.__struct_fields__
-
-
-def _unequal(right: list[Any], state: list[Any]) -> list[str]:
-    return [f"{name}: want {a}, found {b}" for name, a, b in zip(_FIELDS, right, state, strict=True) if a != b]
+def _unequal(right: dict[str, Any], state: dict[str, Any]) -> list[str]:
+    return [f"{name}: want {value}, found {state[name]}" for name, value in right.items() if state[name] != value]
