@@ -62,7 +62,7 @@ python: $(STAMP)  ## the core as it is written
 # The engine and the worker's loop as compiled; what takes a broker's faults and minutes stays with `make test`.
 check-compiled: $(STAMP) servers  ## the compiled core passes the same tests; ends as it is written, whatever happens
 	@$(MAKE) --no-print-directory compiled
-	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka" tests/core tests/worker \
+	@$(PYTHON) -m pytest -n $(JOBS) --dist loadfile -m "not kafka" tests/core tests/worker tests/backtest \
 	  --deselect tests/worker/test_reload_worker.py::test_a_hundred_reloads_under_load_lose_nothing $(TESTS); \
 	  code=$$?; $(MAKE) --no-print-directory python; exit $$code
 
