@@ -1,9 +1,9 @@
 """A worker process that dies or freezes at a marked point of its work. The worker itself knows nothing of it.
 
 As a script: ``python -m tests.chaos.process WRITER [POINT NUMBER kill|freeze]``. The settings come from the
-environment, as always. Every row that it sends to the changelog says in a header which process wrote it (WRITER);
-when it comes to POINT for the NUMBERth time, it sends itself SIGKILL or SIGSTOP. The points stand between the steps
-of `streams/worker/commit.py` and of a hand-over:
+environment, as always. Every row that it sends to the changelog says in a header which process wrote it, and in which
+tenure of the partitions its batch began (``WRITER#TENURE``); when it comes to POINT for the NUMBERth time, it sends
+itself SIGKILL or SIGSTOP. The points stand between the steps of `streams/worker/commit.py` and of a hand-over:
 
 before-effects     step 1 is over, nothing has left
 within-effects     one topic of several has the batch's effects
@@ -63,7 +63,7 @@ class MarkedSender:
         self._sender = sender
         self._fate = fate
         self._changelog = changelog
-        self._signature = [(WRITER_HEADER, writer.encode())]
+        self._writer = writer
 
     @property
     def tenure(self) -> int:
@@ -75,7 +75,9 @@ class MarkedSender:
     ) -> list[Written]:
         """As the sender's, in two parts where a point lies between them."""
         if self._changelog in rows:
-            signed = [Row(key, value, [*headers, *self._signature]) for key, value, headers in rows[self._changelog]]
+            began = self.tenure if tenure is None else tenure
+            signature = (WRITER_HEADER, f"{self._writer}#{began}".encode())
+            signed = [Row(key, value, [*headers, signature]) for key, value, headers in rows[self._changelog]]
             # A record batch comes whole or not at all: rows and the totals that count them are not torn apart.
             lines = [number for number, row in enumerate(signed) if is_line(row.key or b"")]
             cut = lines[-1] + 1 if lines else len(signed) // 2
