@@ -50,10 +50,10 @@ _RECOVERY = "python -m bench.recovery"
 COSTS: Mapping[str, Cost] = {
     # --- worker
     "worker_us": Cost(
-        17, "CPU us an event", "everything but the rules: 13 with one rule (compiled: 8)", f"{_CURVE} 1", 10,
+        17, "CPU us an event", "everything but the rules: 13 with one rule (compiled: 6)", f"{_CURVE} 1", 7.5,
     ),
     "worker_us_a_rule": Cost(
-        0.42, "CPU us an event and rule", "29 with 20 rules, 37 with 50 (compiled: 17, 24)", f"{_CURVE} 50", 0.28,
+        0.42, "CPU us an event and rule", "29 with 20 rules, 37 with 50 (compiled: 16)", f"{_CURVE} 50", 0.19,
     ),
     "worker_us_a_funnel": Cost(9, "CPU us an event and funnel", "two that hear pages: 18 (compiled: 7)", _FUNNELS, 4),
     "shed_us": Cost(
