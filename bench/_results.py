@@ -195,7 +195,7 @@ def _stages(result: Part, _: Part) -> str:
     return (
         f"## Where the time of an event goes: {result['work']}\n\n`python -m bench.stages`, {result['events']:,} "
         f"events, load average {result['load_average']}; µs an event. The profiler does not see compiled functions: "
-        "decode and engine are then in what is around them.\n\n" + markdown(("stage", *names), rows)
+        "decode and engine are then in what is around them (the event loop).\n\n" + markdown(("stage", *names), rows)
     )
 
 
