@@ -58,7 +58,7 @@ class _History3(msgspec.Struct, array_like=True, gc=False):
     dismissed: int = 0
 
 
-class _Session3(msgspec.Struct, array_like=True, gc=False):
+class _SessionFacts(msgspec.Struct, array_like=True, gc=False):
     id: str
     start: int
     last: int
@@ -72,6 +72,9 @@ class _Session3(msgspec.Struct, array_like=True, gc=False):
     country: str | None = None
     locale: str | None = None
     campaign: dict[str, str] = {}
+
+
+class _Session3(_SessionFacts, array_like=True, gc=False):
     states: dict[int, State] = {}
     holding: list[int] = []
     fired: dict[int, int] = {}
@@ -100,22 +103,9 @@ class _Visitor3(msgspec.Struct, array_like=True, gc=False):
     journeys: dict[int, State] = {}  # absent in rows of before funnels
 
 
-class _Session4(msgspec.Struct, array_like=True, gc=False):
-    """The last six and the times are what `_Tables` reads."""
+class _Session4(_SessionFacts, array_like=True, gc=False):
+    """These six and the times are what `_Tables` reads."""
 
-    id: str
-    start: int
-    last: int
-    explicit: bool = False
-    events: int = 0
-    page_views: int = 0
-    returning: bool = False
-    entry_path: str | None = None
-    referrer_host: str | None = None
-    device: str | None = None
-    country: str | None = None
-    locale: str | None = None
-    campaign: dict[str, str] = {}
     keys: list[int] = []
     states: list[State] = []
     holding: list[int] = []

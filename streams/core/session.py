@@ -131,7 +131,8 @@ class LiveSuggestion:
     __slots__ = ("answered", "expires", "id", "rule", "variant")
 
     def __init__(
-        self, id: str, rule: str, expires: int, variant: str | None = None, answered: int = ANSWERED,  # noqa: A002
+        self, id: str,  # noqa: A002 - its name
+        rule: str, expires: int, variant: str | None = None, answered: int = ANSWERED,
     ) -> None:  # fmt: skip
         self.id = id
         self.rule = rule

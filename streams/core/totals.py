@@ -113,7 +113,7 @@ class Totals:
         if line is None and self._has_room():
             line = self._begin(key, RuleLine(rule, arm, variant or ""))
         self._count(key, line)
-        return line  # type: ignore[no-any-return]
+        return line  # type: ignore[no-any-return]  # the key says of which kind it is
 
     def outcome_line(self, outcome: str) -> OutcomeLine | None:
         """As `rule_line`."""
@@ -122,7 +122,7 @@ class Totals:
         if line is None and self._has_room():
             line = self._begin(key, OutcomeLine(outcome))
         self._count(key, line)
-        return line  # type: ignore[no-any-return]
+        return line  # type: ignore[no-any-return]  # the key says of which kind it is
 
     def journey(self, journey: Journey) -> None:
         """Count what a journey tells."""
